@@ -1,0 +1,78 @@
+//! What one reader remembers of a sublist.
+
+use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, DefaultHasher};
+
+use super::{Generations, Matches};
+
+/// One reader's bounded memory of matches, each valid for one generation of its subject.
+///
+/// It is not shared: every connection owns one, so a hit costs one comparison of generations and one look-up by
+/// the borrowed subject, without a lock, an allocation or a reference count.
+#[derive(Debug)]
+pub struct MatchCache<T> {
+    capacity: usize,
+    /// Subject to slot. The hasher is fixed: the order of this map is never seen, and whoever finds colliding
+    /// subjects slows down only the connection that publishes to them.
+    slots: HashMap<Box<str>, usize, BuildHasherDefault<DefaultHasher>>,
+    remembered: Vec<Remembered<T>>,
+}
+
+#[derive(Debug)]
+struct Remembered<T> {
+    generation: u64,
+    matches: Matches<T>,
+}
+
+impl<T> MatchCache<T> {
+    /// A cache that remembers up to `capacity` subjects (at least one), and starts over when it is full.
+    pub fn new(capacity: usize) -> Self {
+        Self { capacity: capacity.max(1), slots: HashMap::default(), remembered: Vec::new() }
+    }
+
+    /// What `literal` matches: remembered, or found by `find` in the list that `generations` belong to.
+    pub fn get(
+        &mut self,
+        generations: &Generations,
+        literal: &str,
+        find: impl FnOnce() -> Matches<T>,
+    ) -> &Matches<T> {
+        // The number is read before the list: a change in between makes the new entry stale, never falsely fresh.
+        let generation = generations.of(literal);
+        let slot = match self.slots.get(literal).copied() {
+            Some(slot) if self.remembered[slot].generation == generation => slot,
+            Some(slot) => {
+                self.remembered[slot] = Remembered { generation, matches: find() };
+                slot
+            }
+            None => self.remember(literal, Remembered { generation, matches: find() }),
+        };
+        &self.remembered[slot].matches
+    }
+
+    /// Forgets everything. To be called when the cache is to be used with another list.
+    pub fn clear(&mut self) {
+        self.slots.clear();
+        self.remembered.clear();
+    }
+
+    /// How many subjects are remembered.
+    pub fn len(&self) -> usize {
+        self.remembered.len()
+    }
+
+    /// Is nothing remembered?
+    pub fn is_empty(&self) -> bool {
+        self.remembered.is_empty()
+    }
+
+    fn remember(&mut self, literal: &str, remembered: Remembered<T>) -> usize {
+        if self.remembered.len() >= self.capacity {
+            self.clear();
+        }
+        let slot = self.remembered.len();
+        self.slots.insert(literal.into(), slot);
+        self.remembered.push(remembered);
+        slot
+    }
+}
