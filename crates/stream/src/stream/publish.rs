@@ -1,0 +1,201 @@
+//! Deciding about one message of a batch.
+
+use bytes::Bytes;
+
+use super::{
+    machine::Stream,
+    outcome::{Applied, PublishError, PublishOutcome},
+};
+use crate::{
+    Discard, Record,
+    command::RawMessage,
+    hash::Fold,
+    headers::{PublishHeaders, expected_sequence},
+};
+
+/// What `Nats-Rollup` asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Rollup {
+    Subject,
+    All,
+}
+
+impl Stream {
+    /// Applies one message of the batch `command`. The checks and their order are NATS's.
+    pub(super) fn publish(
+        &mut self,
+        command: &Bytes,
+        message: &RawMessage<'_>,
+        out: &mut Applied,
+    ) -> PublishOutcome {
+        let headers = PublishHeaders::parse(message.headers);
+        let outcome = match self.decide(message, &headers) {
+            Ok((size, rollup)) => {
+                let seq = self.messages.last_seq + 1;
+                self.store(command, message, (seq, size), out);
+                self.remember(headers.msg_id, seq);
+                self.drop_above_subject_limit(message.subject, out);
+                self.drop_above_limits(out);
+                self.roll_up(rollup, message.subject, out);
+                return PublishOutcome::Stored { seq };
+            }
+            Err(outcome) => outcome,
+        };
+        let (code, seq) = match &outcome {
+            PublishOutcome::Duplicate { seq } | PublishOutcome::Stored { seq } => (0, *seq),
+            PublishOutcome::Refused(error) => (u64::from(error.code()), 0),
+        };
+        self.hash.fold(Fold::Outcome, [code, seq, 0]);
+        outcome
+    }
+
+    /// The message's size and rollup if it is to be stored, or what becomes of it instead.
+    fn decide(
+        &self,
+        message: &RawMessage<'_>,
+        headers: &PublishHeaders<'_>,
+    ) -> Result<(u32, Option<Rollup>), PublishOutcome> {
+        let size = self.check_size(message).map_err(PublishOutcome::Refused)?;
+        if headers.expected_stream.is_some_and(|name| name != self.config.name.as_bytes()) {
+            return Err(PublishOutcome::Refused(PublishError::StreamMismatch));
+        }
+        // Before the expectations: a client that repeats a publish whose answer it missed must hear
+        // that it is stored, not that the sequence has moved on.
+        if let Some(seq) = headers.msg_id.and_then(|id| self.dedup.get(id)) {
+            return Err(PublishOutcome::Duplicate { seq });
+        }
+        let checked = self
+            .check_expectations(message.subject, headers)
+            .and_then(|()| self.check_rollup(headers))
+            .and_then(|rollup| self.check_room(message.subject, size, headers).map(|()| rollup));
+        checked.map(|rollup| (size, rollup)).map_err(PublishOutcome::Refused)
+    }
+
+    fn check_size(&self, message: &RawMessage<'_>) -> Result<u32, PublishError> {
+        if self.config.sealed {
+            return Err(PublishError::Sealed);
+        }
+        let (headers, payload) = (message.headers.len(), message.payload.len());
+        if self.config.max_msg_size.is_some_and(|max| headers + payload > max as usize) {
+            return Err(PublishError::MessageTooLarge);
+        }
+        u32::try_from(self.message_size(message.subject.len(), headers, payload))
+            .map_err(|_| PublishError::MessageTooLarge)
+    }
+
+    fn check_expectations(
+        &self,
+        subject: &str,
+        headers: &PublishHeaders<'_>,
+    ) -> Result<(), PublishError> {
+        if let Some(expected) = headers.expected_last_seq
+            && expected_sequence(expected) != self.messages.last_seq
+        {
+            return Err(PublishError::WrongLastSequence { last: self.messages.last_seq });
+        }
+        if let Some(expected) = headers.expected_last_msg_id
+            && expected != self.last_msg_id
+        {
+            let last = String::from_utf8_lossy(&self.last_msg_id).into_owned();
+            return Err(PublishError::WrongLastMsgId { last });
+        }
+        match (headers.expected_last_subject_seq, headers.expected_subject) {
+            (None, Some(_)) => Err(PublishError::ExpectedSubjectWithoutSequence),
+            (None, None) => Ok(()),
+            (Some(expected), other) => {
+                // What is not UTF-8 is no subject of this stream.
+                let asked = other.map_or(Ok(subject), std::str::from_utf8);
+                let last = asked.ok().and_then(|asked| self.last_by_subject(asked)).unwrap_or(0);
+                if expected_sequence(expected) == last {
+                    Ok(())
+                } else {
+                    Err(PublishError::WrongLastSequence { last })
+                }
+            }
+        }
+    }
+
+    fn check_rollup(&self, headers: &PublishHeaders<'_>) -> Result<Option<Rollup>, PublishError> {
+        let Some(value) = headers.rollup else { return Ok(None) };
+        if !self.config.allow_rollup || self.config.deny_purge {
+            return Err(PublishError::RollupNotPermitted);
+        }
+        match value.to_ascii_lowercase().as_slice() {
+            b"sub" => Ok(Some(Rollup::Subject)),
+            b"all" => Ok(Some(Rollup::All)),
+            other => Err(PublishError::RollupInvalid {
+                value: String::from_utf8_lossy(other).into_owned(),
+            }),
+        }
+    }
+
+    /// With [`Discard::New`]: whether the message fits. A subject at its own limit makes room for its
+    /// new message by its oldest, which counts in both limits of the stream.
+    fn check_room(
+        &self,
+        subject: &str,
+        size: u32,
+        headers: &PublishHeaders<'_>,
+    ) -> Result<(), PublishError> {
+        if self.config.discard == Discard::Old {
+            return Ok(());
+        }
+        let full = self.subject_at_limit(subject);
+        if full.is_some() && self.config.discard_new_per_subject && headers.rollup.is_none() {
+            return Err(PublishError::MaxMessagesPerSubject);
+        }
+        let replaced = full.and_then(|id| self.messages.subjects.first(id));
+        if self.config.max_msgs.is_some_and(|max| self.messages.len() >= max) && full.is_none() {
+            return Err(PublishError::MaxMessages);
+        }
+        let after = self.messages.bytes.saturating_add(u64::from(size));
+        if self.config.max_bytes.is_some_and(|max| after > max) {
+            let freed = replaced.and_then(|seq| self.messages.index.get(seq));
+            if freed.is_none_or(|slot| slot.size < size) {
+                return Err(PublishError::MaxBytes);
+            }
+        }
+        Ok(())
+    }
+
+    fn store(
+        &mut self,
+        command: &Bytes,
+        message: &RawMessage<'_>,
+        (seq, size): (u64, u32),
+        out: &mut Applied,
+    ) {
+        let time = self.applied_time;
+        let subject = message.subject.as_bytes();
+        self.hash.fold_record(seq, time, [subject, message.headers, message.payload]);
+        self.messages.store(seq, time, message.subject, size);
+        out.stored.push(Record {
+            seq,
+            time,
+            subject: command.slice_ref(subject),
+            headers: command.slice_ref(message.headers),
+            payload: command.slice_ref(message.payload),
+        });
+    }
+
+    fn remember(&mut self, msg_id: Option<&[u8]>, seq: u64) {
+        let msg_id = msg_id.unwrap_or_default();
+        self.last_msg_id.clear();
+        self.last_msg_id.extend_from_slice(msg_id);
+        if !msg_id.is_empty() && self.config.duplicate_window > 0 {
+            self.dedup.insert(msg_id, seq, self.applied_time);
+        }
+    }
+
+    fn roll_up(&mut self, rollup: Option<Rollup>, subject: &str, out: &mut Applied) {
+        match rollup {
+            None => {}
+            Some(Rollup::Subject) => {
+                self.drop_oldest(Some(subject), None, Some(1), out);
+            }
+            Some(Rollup::All) => {
+                self.drop_oldest(None, None, Some(1), out);
+            }
+        }
+    }
+}
