@@ -12,6 +12,8 @@ use super::{Generations, Matches};
 #[derive(Debug)]
 pub struct MatchCache<T> {
     capacity: usize,
+    /// Subjects and targets that are held.
+    held: usize,
     /// Subject to slot. The hasher is fixed: the order of this map is never seen, and whoever finds colliding
     /// subjects slows down only the connection that publishes to them.
     slots: HashMap<Box<str>, usize, BuildHasherDefault<DefaultHasher>>,
@@ -25,9 +27,10 @@ struct Remembered<T> {
 }
 
 impl<T> MatchCache<T> {
-    /// A cache that remembers up to `capacity` subjects (at least one), and starts over when it is full.
+    /// A cache that holds up to `capacity` subjects and targets together, and starts over when it is full. One
+    /// match is remembered even if it is larger than that.
     pub fn new(capacity: usize) -> Self {
-        Self { capacity: capacity.max(1), slots: HashMap::default(), remembered: Vec::new() }
+        Self { capacity, held: 0, slots: HashMap::default(), remembered: Vec::new() }
     }
 
     /// What `literal` matches: remembered, or found by `find` in the list that `generations` belong to.
@@ -41,11 +44,7 @@ impl<T> MatchCache<T> {
         let generation = generations.of(literal);
         let slot = match self.slots.get(literal).copied() {
             Some(slot) if self.remembered[slot].generation == generation => slot,
-            Some(slot) => {
-                self.remembered[slot] = Remembered { generation, matches: find() };
-                slot
-            }
-            None => self.remember(literal, Remembered { generation, matches: find() }),
+            stale => self.remember(literal, stale, Remembered { generation, matches: find() }),
         };
         &self.remembered[slot].matches
     }
@@ -54,6 +53,7 @@ impl<T> MatchCache<T> {
     pub fn clear(&mut self) {
         self.slots.clear();
         self.remembered.clear();
+        self.held = 0;
     }
 
     /// How many subjects are remembered.
@@ -66,13 +66,30 @@ impl<T> MatchCache<T> {
         self.remembered.is_empty()
     }
 
-    fn remember(&mut self, literal: &str, remembered: Remembered<T>) -> usize {
-        if self.remembered.len() >= self.capacity {
+    /// Puts `new` into the place of a stale entry, or a new one, and answers where it is.
+    fn remember(&mut self, literal: &str, stale: Option<usize>, new: Remembered<T>) -> usize {
+        let weight = new.weight();
+        let freed = stale.map_or(0, |slot| self.remembered[slot].weight());
+        let is_full = self.held - freed + weight > self.capacity;
+        if let Some(slot) = stale.filter(|_| !is_full) {
+            self.held = self.held - freed + weight;
+            self.remembered[slot] = new;
+            return slot;
+        }
+        if is_full {
             self.clear();
         }
         let slot = self.remembered.len();
         self.slots.insert(literal.into(), slot);
-        self.remembered.push(remembered);
+        self.remembered.push(new);
+        self.held += weight;
         slot
+    }
+}
+
+impl<T> Remembered<T> {
+    fn weight(&self) -> usize {
+        let queued: usize = self.matches.queues.iter().map(|group| 1 + group.members.len()).sum();
+        1 + self.matches.plain.len() + queued
     }
 }
