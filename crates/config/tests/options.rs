@@ -86,7 +86,7 @@ fn jetstream_is_a_switch_or_a_map() {
     {
         assert!(options(text).jetstream.is_some(), "{text}");
     }
-    for text in ["jetstream: off", "jetstream: disabled", "jetstream {disabled: true}", ""] {
+    for text in ["jetstream: off", "jetstream: disabled", "jetstream {enabled: false}", ""] {
         assert!(options(text).jetstream.is_none(), "{text}");
     }
     let options = options(

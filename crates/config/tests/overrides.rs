@@ -12,7 +12,7 @@ fn load_with(text: &str, overrides: &Overrides) -> Result<Configuration, String>
 }
 
 fn options(text: &str) -> Options {
-    load_with(text, &Overrides::default()).unwrap().options
+    load_with(text, &Overrides::default()).unwrap_or_else(|error| panic!("{text}\n{error}")).options
 }
 
 #[test]

@@ -60,14 +60,6 @@ pub(super) const JETSTREAM: Section = Section {
             meaning: "Whether JetStream is on.",
         },
         Key {
-            name: "disabled",
-            aliases: &[],
-            kind: "boolean",
-            default: "`false` in the map",
-            reload: false,
-            meaning: "Whether JetStream is off.",
-        },
-        Key {
             name: "store_dir",
             aliases: &["storedir"],
             kind: "path",
@@ -197,7 +189,6 @@ pub(super) fn read(value: &Value, findings: &mut Findings) -> Option<JetStream> 
 fn read_map(map: &Map, findings: &mut Findings) -> Option<JetStream> {
     let mut fields = Fields::new(map, &JETSTREAM, findings);
     let enabled = fields.bool("enabled").unwrap_or(true);
-    let disabled = fields.bool("disabled").unwrap_or(false);
     let mut jetstream = JetStream {
         store_dir: fields.path("store_dir"),
         max_memory_store: read_size(&mut fields, "max_memory_store"),
@@ -209,7 +200,7 @@ fn read_map(map: &Map, findings: &mut Findings) -> Option<JetStream> {
     if let Some(limits) = fields.map("limits") {
         jetstream.limits = read_limits(limits, findings);
     }
-    (enabled && !disabled).then_some(jetstream)
+    enabled.then_some(jetstream)
 }
 
 /// Bytes. Unlike elsewhere, a string is accepted, whose `K`, `M`, `G` or `T` is a power of 1024.
