@@ -1,0 +1,25 @@
+//! What is on the disk, as step functions over a [`Disk`]: the store record, the write-ahead log of all groups and
+//! the segments of the streams.
+//!
+//! No threads, no clock, no randomness: the shell (`flotilla-storage`) brings real files and threads, the
+//! simulator brings a [`MemDisk`]. Every byte is drawn in `docs/storage-format.md`.
+//!
+//! Rules that hold everywhere here: nothing that is read back is served unverified; damage is reported exactly
+//! and never repaired by guessing; what one call acknowledged survives a power loss at any later call.
+
+mod disk;
+mod fields;
+mod mem_disk;
+mod seeded;
+mod store;
+mod wal;
+
+pub use disk::{Disk, DiskError, FileId};
+pub use mem_disk::{Failure, MemDisk, Operation};
+pub use seeded::Seeded;
+pub use store::{MAX_BOOTSTRAP, StoreError, StoreFile, StoreRecord};
+pub use wal::{
+    BaseRecord, Damage, EntryIdentity, LostBase, LostRange, MAX_BODY, MissingEntries, Pin,
+    Pressure, RecordError, RecoveredGroup, Recovery, SpareJob, TornTail, Wal, WalBatch, WalError,
+    WalOptions, Written,
+};

@@ -1,0 +1,384 @@
+//! The write-ahead log: one per server, for all its groups (DESIGN.md §3.5, docs/storage-format.md §2).
+//!
+//! It owns no thread and no disk: each call that touches the disk takes it as an argument. One owner drives it:
+//! gather batches, [`Wal::write`], [`Wal::sync`], tell everybody, [`Wal::reclaim`]; [`Wal::seal`] when
+//! nothing is left to do.
+
+mod batch;
+mod error;
+mod files;
+mod format;
+mod ledger;
+mod open;
+mod recovery;
+mod replay;
+mod scan;
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::IoSlice;
+
+use flotilla_raft::StoreId;
+
+pub use batch::{BaseRecord, MAX_BODY, RecordError, WalBatch};
+pub use error::WalError;
+pub use files::SpareJob;
+pub use ledger::Pin;
+pub use recovery::{
+    Damage, EntryIdentity, LostBase, MissingEntries, RecoveredGroup, Recovery, TornTail,
+};
+pub use scan::LostRange;
+
+use crate::disk::{Disk, DiskError, FileId};
+use files::{DIR, log_path, spare_path};
+use format::{DESCRIPTOR, HEADER, Head, PAGE};
+use ledger::Ledger;
+
+/// How many spare files are kept.
+const SPARES: usize = 2;
+
+/// What the log may use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct WalOptions {
+    /// Whose log it is. It seeds the checks, so that another store's batches, or a batch that a client
+    /// placed in a payload, are not taken for ours.
+    pub store: StoreId,
+    /// The size of a file in bytes, a multiple of 4096. A batch that is larger gets a file of its own.
+    pub file_size: u64,
+    /// From so many bytes of log on, [`Wal::pressure`] names the groups that should move forward.
+    pub soft: u64,
+    /// The size that the log should not pass. At twice that only what makes room is written.
+    pub cap: u64,
+}
+
+impl WalOptions {
+    /// 64 MiB files, pressure from 512 MiB on, a cap of 1 GiB.
+    #[must_use]
+    pub fn new(store: StoreId) -> Self {
+        Self { store, file_size: 64 << 20, soft: 512 << 20, cap: 1 << 30 }
+    }
+}
+
+/// What a write took.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Written {
+    /// The LSN of the first record.
+    pub first_lsn: u64,
+    /// The LSN of the last record. It is durable once [`Wal::sync`] has returned at least this.
+    pub last_lsn: u64,
+    /// Bytes on disk, with padding.
+    pub bytes: u64,
+}
+
+/// How full the log is, and because of whom.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Pressure {
+    /// Bytes in files that are in use.
+    pub used: u64,
+    /// The groups whose live records keep the log above its soft limit, those with the oldest first.
+    /// Their owners write a new base, or move the little they have forward (write it again).
+    pub pins: Vec<Pin>,
+}
+
+/// The log. After a failed write or sync it refuses everything: see [`WalError::Poisoned`].
+#[derive(Debug)]
+pub struct Wal {
+    options: WalOptions,
+    ledger: Ledger,
+    current: Current,
+    next_lsn: u64,
+    synced: u64,
+    /// Written and not yet synced: the last LSN, and the start that it announces.
+    unsynced: Option<(u64, u64)>,
+    /// The start in a synced batch: files below are not needed after any crash.
+    announced: u64,
+    /// The last batch's head, for the copy in the next one.
+    last_head: Vec<u8>,
+    /// The last batch is a seal or a turn.
+    sealed: bool,
+    /// Lengths of the files in use, by generation.
+    files: BTreeMap<u64, u64>,
+    spares: BTreeSet<u64>,
+    next_spare: u64,
+    spare_in_work: bool,
+    poison: Option<String>,
+}
+
+/// The file that is written.
+#[derive(Debug)]
+struct Current {
+    file: FileId,
+    generation: u64,
+    offset: u64,
+    len: u64,
+}
+
+impl Wal {
+    /// Appends the batches' records, in order, with one vectored write. They are not durable before
+    /// [`sync`](Self::sync). Nothing is written and the log stays usable if the error is
+    /// [`WalError::Full`], [`WalError::Refused`], [`WalError::Unsynced`] or that no new file could be
+    /// prepared ([`DiskError::NoSpace`] and [`poisoned`](Self::poisoned) says `None`).
+    pub fn write(&mut self, disk: &dyn Disk, batches: &[WalBatch]) -> Result<Written, WalError> {
+        self.ready()?;
+        let records = || batches.iter().flat_map(|batch| &batch.records);
+        if let Some((group, reason)) = self.ledger.refuses(records()) {
+            return Err(WalError::Refused { group, reason });
+        }
+        let (used, limit) = (self.used(), self.options.cap.saturating_mul(2));
+        if used > limit && !batches.iter().all(WalBatch::relieves) {
+            return Err(WalError::Full { used, limit });
+        }
+        let head_len = HEADER + records().count() * DESCRIPTOR;
+        let body_len: u64 = records().map(|(_, body)| body.len() as u64).sum();
+        self.make_room(disk, head_len, body_len)?;
+        let table = records().map(|(descriptor, _)| {
+            let chain = self.ledger.link(descriptor);
+            let descriptor = format::Descriptor { chain, ..*descriptor };
+            self.ledger.record(self.current.generation, &descriptor);
+            descriptor
+        });
+        let table: Vec<_> = table.collect();
+        self.sealed = table.is_empty();
+        let bodies: Vec<&[u8]> = records().map(|(_, body)| &body[..]).collect();
+        self.write_batch(disk, table, body_len, &bodies)
+    }
+
+    /// Makes everything written durable and returns the highest durable LSN.
+    pub fn sync(&mut self, disk: &dyn Disk) -> Result<u64, WalError> {
+        self.alive()?;
+        if let Some((last, start)) = self.unsynced {
+            disk.sync_data(self.current.file).map_err(|error| self.poison(error))?;
+            (self.synced, self.announced, self.unsynced) = (last, start, None);
+        }
+        Ok(self.synced)
+    }
+
+    /// [`write`](Self::write) and [`sync`](Self::sync).
+    pub fn append(&mut self, disk: &dyn Disk, batches: &[WalBatch]) -> Result<Written, WalError> {
+        let written = self.write(disk, batches)?;
+        self.sync(disk)?;
+        Ok(written)
+    }
+
+    /// Says on disk that everything before is synced, which tells rot from a torn tail later, and that files may
+    /// be given up. For an idle writer. Returns whether there was anything to say.
+    pub fn seal(&mut self, disk: &dyn Disk) -> Result<bool, WalError> {
+        self.ready()?;
+        if self.sealed && self.start() == self.announced {
+            return Ok(false);
+        }
+        if self.fits(HEADER, 0) {
+            self.sealed = true;
+            self.write_batch(disk, Vec::new(), 0, &[])?;
+            self.sync(disk)?;
+        } else {
+            self.rotate(disk, self.options.file_size)?;
+        }
+        Ok(true)
+    }
+
+    /// Gives up the files that no group needs any more: keeps some for reuse, removes the others.
+    /// Returns how many. Does nothing while a write is unsynced.
+    pub fn reclaim(&mut self, disk: &dyn Disk) -> Result<usize, WalError> {
+        self.alive()?;
+        if self.unsynced.is_some() {
+            return Ok(0);
+        }
+        let needed = self.files.split_off(&self.announced);
+        let free = std::mem::replace(&mut self.files, needed);
+        let count = free.len();
+        for (generation, len) in free {
+            let path = log_path(generation);
+            if len == self.options.file_size && self.spares.len() < SPARES {
+                self.next_spare += 1;
+                disk.rename(&path, &spare_path(self.next_spare)).map_err(|e| self.poison(e))?;
+                self.spares.insert(self.next_spare);
+            } else {
+                disk.remove(&path).map_err(|e| self.poison(e))?;
+            }
+        }
+        if count > 0 {
+            disk.sync_dir(DIR).map_err(|error| self.poison(error))?;
+        }
+        Ok(count)
+    }
+
+    /// How full the log is. Names the groups to move so that it gets back to its soft limit.
+    #[must_use]
+    pub fn pressure(&self) -> Pressure {
+        let used = self.used();
+        let mut excess = used.saturating_sub(self.options.soft);
+        let mut free_below = 0;
+        for (generation, len) in self.files.range(..self.current.generation) {
+            if excess == 0 {
+                break;
+            }
+            free_below = generation + 1;
+            excess = excess.saturating_sub(*len);
+        }
+        Pressure { used, pins: self.ledger.pins_below(free_below) }
+    }
+
+    /// Bytes in files that are in use; spares are not.
+    #[must_use]
+    pub fn used(&self) -> u64 {
+        self.files.values().sum()
+    }
+
+    /// The highest durable LSN.
+    #[must_use]
+    pub fn synced(&self) -> u64 {
+        self.synced
+    }
+
+    /// Why the log takes no more writes, if so.
+    #[must_use]
+    pub fn poisoned(&self) -> Option<&str> {
+        self.poison.as_deref()
+    }
+
+    /// Work to be done beside the writer, so that it need not wait for a new file: whoever takes it runs it and tells
+    /// [`spare_made`](Self::spare_made). Without that the writer makes files itself when it needs them.
+    pub fn spare_job(&mut self) -> Option<SpareJob> {
+        if self.spare_in_work || !self.spares.is_empty() {
+            return None;
+        }
+        self.spare_in_work = true;
+        self.next_spare += 1;
+        Some(SpareJob { number: self.next_spare, len: self.options.file_size })
+    }
+
+    /// The end of a [`SpareJob`]; a failed one is offered again.
+    pub fn spare_made(&mut self, job: &SpareJob, result: &Result<(), DiskError>) {
+        self.spare_in_work = false;
+        if result.is_ok() {
+            self.spares.insert(job.number);
+        }
+    }
+}
+
+/// Positions and files.
+impl Wal {
+    fn alive(&self) -> Result<(), WalError> {
+        match &self.poison {
+            Some(reason) => Err(WalError::Poisoned { reason: reason.clone() }),
+            None => Ok(()),
+        }
+    }
+
+    fn ready(&self) -> Result<(), WalError> {
+        self.alive()?;
+        if self.unsynced.is_some() { Err(WalError::Unsynced) } else { Ok(()) }
+    }
+
+    fn poison(&mut self, error: DiskError) -> WalError {
+        self.poison = Some(error.to_string());
+        WalError::Disk(error)
+    }
+
+    /// The oldest generation that is needed, as the next batch announces it.
+    fn start(&self) -> u64 {
+        self.ledger.oldest().map_or(self.current.generation, |g| g.min(self.current.generation))
+    }
+
+    /// Whether a batch fits in front of the turn that must come behind it.
+    fn fits(&self, head_len: usize, body_len: u64) -> bool {
+        let len = batch_len(head_len, self.last_head.len(), body_len);
+        let behind = batch_len(HEADER + DESCRIPTOR, head_len, 0);
+        self.current.offset.saturating_add(len).saturating_add(behind) <= self.current.len
+    }
+
+    fn make_room(
+        &mut self,
+        disk: &dyn Disk,
+        head_len: usize,
+        body_len: u64,
+    ) -> Result<(), WalError> {
+        if self.fits(head_len, body_len) {
+            return Ok(());
+        }
+        let turn = HEADER + DESCRIPTOR;
+        let len = batch_len(head_len, turn, body_len).saturating_add(batch_len(turn, head_len, 0));
+        self.rotate(disk, len)
+    }
+
+    /// Ends the file and begins the next one, with at least `min_len` bytes.
+    fn rotate(&mut self, disk: &dyn Disk, min_len: u64) -> Result<(), WalError> {
+        let generation = self.current.generation + 1;
+        let (file, len) = self.begin_file(disk, generation, min_len)?;
+        let table = vec![batch::turn(generation, len)];
+        self.sealed = true;
+        self.write_batch(disk, table, 0, &[])?;
+        self.sync(disk)?;
+        disk.close(self.current.file);
+        self.files.insert(generation, len);
+        self.current = Current { file, generation, offset: 0, len };
+        Ok(())
+    }
+
+    /// Gives a spare file its name in the log, durably. Nothing is written to the log before.
+    fn begin_file(
+        &mut self,
+        disk: &dyn Disk,
+        generation: u64,
+        min_len: u64,
+    ) -> Result<(FileId, u64), WalError> {
+        let len = min_len.max(self.options.file_size);
+        let ready = if len == self.options.file_size { self.spares.pop_first() } else { None };
+        let number = match ready {
+            Some(number) => number,
+            None => {
+                self.next_spare += 1;
+                SpareJob { number: self.next_spare, len }.run(disk)?;
+                self.next_spare
+            }
+        };
+        let path = log_path(generation);
+        disk.rename(&spare_path(number), &path).map_err(|error| self.poison(error))?;
+        disk.sync_dir(DIR).map_err(|error| self.poison(error))?;
+        let file = disk.open(&path).map_err(|error| self.poison(error))?;
+        Ok((file, len))
+    }
+
+    fn write_batch(
+        &mut self,
+        disk: &dyn Disk,
+        table: Vec<format::Descriptor>,
+        body_len: u64,
+        bodies: &[&[u8]],
+    ) -> Result<Written, WalError> {
+        let start = self.start();
+        let head = Head {
+            generation: self.current.generation,
+            first_lsn: self.next_lsn,
+            synced: self.synced,
+            start,
+            file_len: self.current.len,
+            previous_len: u32::try_from(self.last_head.len()).unwrap_or(u32::MAX),
+            body_len,
+            table,
+        };
+        let encoded = head.encode(self.options.store.0);
+        let used = head.bodies_at() + body_len;
+        let bytes = used.next_multiple_of(PAGE);
+        let padding = [0; PAGE as usize];
+        let padding = padding.get(..usize::try_from(bytes - used).unwrap_or(0)).unwrap_or_default();
+        let parts = [&encoded[..], &self.last_head].into_iter();
+        let parts = parts.chain(bodies.iter().copied()).chain([padding]);
+        let parts: Vec<_> = parts.filter(|part| !part.is_empty()).map(IoSlice::new).collect();
+        disk.write_vectored_at(self.current.file, self.current.offset, &parts)
+            .map_err(|error| self.poison(error))?;
+        self.last_head = encoded;
+        self.current.offset += bytes;
+        self.next_lsn = head.next_lsn();
+        let last_lsn = self.next_lsn - 1;
+        self.unsynced = Some((last_lsn, start));
+        Ok(Written { first_lsn: head.first_lsn, last_lsn, bytes })
+    }
+}
+
+fn batch_len(head_len: usize, previous_len: usize, body_len: u64) -> u64 {
+    let used = (head_len as u64).saturating_add(previous_len as u64).saturating_add(body_len);
+    used.checked_next_multiple_of(PAGE).unwrap_or(u64::MAX)
+}

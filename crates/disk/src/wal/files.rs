@@ -1,0 +1,82 @@
+//! The files of the log: their names, their preparation, their reuse.
+
+use crate::disk::{Disk, DiskError, write_at};
+
+pub(super) const DIR: &str = "wal";
+const CHUNK: usize = 1 << 20;
+
+pub(super) fn log_path(generation: u64) -> String {
+    format!("{DIR}/{generation:016x}.wal")
+}
+
+pub(super) fn spare_path(number: u64) -> String {
+    format!("{DIR}/spare-{number:016x}")
+}
+
+fn zeroing_path(number: u64) -> String {
+    format!("{DIR}/zeroing-{number:016x}")
+}
+
+/// What a name in the log's directory is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Name {
+    Log(u64),
+    Spare(u64),
+    /// Half-written; of no use.
+    Zeroing,
+    Foreign,
+}
+
+impl Name {
+    pub(super) fn of(name: &str) -> Self {
+        let number = |hex: &str| (hex.len() == 16).then(|| u64::from_str_radix(hex, 16).ok())?;
+        if let Some(generation) = name.strip_suffix(".wal").and_then(number) {
+            return Self::Log(generation);
+        }
+        if let Some(spare) = name.strip_prefix("spare-").and_then(number) {
+            return Self::Spare(spare);
+        }
+        if name.starts_with("zeroing-") { Self::Zeroing } else { Self::Foreign }
+    }
+}
+
+/// The making of a spare file: all its blocks are written and synced, so that a later sync of the log
+/// has no metadata to write. Slow; may run on any thread.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SpareJob {
+    pub(super) number: u64,
+    pub(super) len: u64,
+}
+
+impl SpareJob {
+    /// Makes the file. After an error nothing is left of it that the next open would take for one.
+    pub fn run(&self, disk: &dyn Disk) -> Result<(), DiskError> {
+        let path = zeroing_path(self.number);
+        let made = self.zero(disk, &path);
+        if made.is_err() {
+            // Best effort: what is left goes at the next open.
+            let _ = disk.remove(&path);
+        }
+        made
+    }
+
+    fn zero(&self, disk: &dyn Disk, path: &str) -> Result<(), DiskError> {
+        let file = disk.create(path)?;
+        let zeros = vec![0; CHUNK];
+        let mut at = 0;
+        let written = loop {
+            let chunk = usize::try_from(self.len - at).unwrap_or(CHUNK).min(CHUNK);
+            let Some(chunk) = zeros.get(..chunk).filter(|chunk| !chunk.is_empty()) else {
+                break disk.sync_data(file);
+            };
+            if let Err(error) = write_at(disk, file, at, chunk) {
+                break Err(error);
+            }
+            at += chunk.len() as u64;
+        };
+        disk.close(file);
+        written?;
+        disk.rename(path, &spare_path(self.number))?;
+        disk.sync_dir(DIR)
+    }
+}
