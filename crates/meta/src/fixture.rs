@@ -1,0 +1,247 @@
+//! A meta machine to play with in tests.
+
+use flotilla_raft::{GroupId, ReplicaId, StoreId};
+use flotilla_stream::{
+    AckPolicy, ConsumerConfig, ConsumerLimits, DeliverPolicy, Discard, Retention, StorageKind,
+    StreamConfig, Timestamp,
+};
+
+use crate::asset::{AssetGroup, Reported, StreamAsset};
+use crate::command::{Command, ConsumerAction, Seat, SeatChange, ServerInfo};
+use crate::error::MetaError;
+use crate::machine::{AssetRef, Meta, Outcome, Reply};
+use crate::placement::{Fleet, Peer};
+use crate::server::{ClusterId, PeerLimits};
+
+pub(crate) const ACCOUNT: &str = "A";
+
+pub(crate) fn stream_config(name: &str, subjects: &[&str], replicas: u8) -> StreamConfig {
+    StreamConfig {
+        name: name.to_owned(),
+        description: None,
+        subjects: subjects.iter().map(|s| (*s).to_owned()).collect(),
+        retention: Retention::Limits,
+        max_consumers: None,
+        max_msgs: None,
+        max_bytes: None,
+        max_age: None,
+        max_msgs_per_subject: None,
+        max_msg_size: None,
+        discard: Discard::Old,
+        discard_new_per_subject: false,
+        storage: StorageKind::File,
+        replicas,
+        no_ack: false,
+        duplicate_window: 0,
+        placement: None,
+        sealed: false,
+        deny_delete: false,
+        deny_purge: false,
+        allow_rollup: false,
+        allow_direct: false,
+        first_seq: None,
+        consumer_limits: ConsumerLimits::default(),
+        metadata: [].into(),
+    }
+}
+
+pub(crate) fn consumer_config(name: &str, replicas: u8) -> ConsumerConfig {
+    ConsumerConfig {
+        name: name.to_owned(),
+        durable: true,
+        description: None,
+        deliver: DeliverPolicy::All,
+        ack: AckPolicy::Explicit,
+        ack_wait: 30_000_000_000,
+        max_deliver: None,
+        backoff: vec![],
+        filters: vec![],
+        replay_original: false,
+        sample_percent: None,
+        max_waiting: 512,
+        max_ack_pending: Some(1000),
+        headers_only: false,
+        max_request_batch: None,
+        max_request_expires: None,
+        max_request_max_bytes: None,
+        inactive_threshold: None,
+        replicas,
+        memory_storage: false,
+        metadata: [].into(),
+    }
+}
+
+pub(crate) fn stores(numbers: &[u64]) -> Vec<StoreId> {
+    numbers.iter().map(|n| StoreId(*n)).collect()
+}
+
+pub(crate) fn server(store: u64, name: &str) -> ServerInfo {
+    ServerInfo {
+        store: StoreId(store),
+        name: name.to_owned(),
+        cluster: "C1".to_owned(),
+        tags: vec![],
+        limits: PeerLimits { jetstream: true, ..PeerLimits::default() },
+    }
+}
+
+/// What a meta leader knows of servers `1..=count`, all online but `offline`.
+pub(crate) fn peers(count: u64, offline: &[u64]) -> Vec<Peer> {
+    let peer = |n| Peer {
+        store: StoreId(n),
+        name: format!("n{n}"),
+        cluster: "C1".to_owned(),
+        tags: vec![],
+        jetstream: true,
+        online: !offline.contains(&n),
+        file_available: None,
+        memory_available: None,
+        assets: 0,
+        ha_assets: 0,
+        max_ha_assets: None,
+        leaders: 0,
+    };
+    (1..=count).map(peer).collect()
+}
+
+pub(crate) fn fleet(peers: &[Peer]) -> Fleet<'_> {
+    Fleet { peers, unique_tag: None, seed: 1 }
+}
+
+/// A machine and the entries that it applied.
+pub(crate) struct Log {
+    pub(crate) meta: Meta,
+    pub(crate) entries: Vec<Vec<u8>>,
+}
+
+impl Log {
+    /// Servers `n1` to `n{count}` on the stores of these numbers; the first one founded the cluster.
+    pub(crate) fn new(count: u64) -> Self {
+        let mut log = Self { meta: Meta::found(ClusterId(7), StoreId(1)), entries: vec![] };
+        for n in 1..=count {
+            log.ok(Command::RegisterServer { info: server(n, &format!("n{n}")), rejoin: false });
+        }
+        log
+    }
+
+    pub(crate) fn commit(&mut self, command: &Command) -> Outcome {
+        let entry = command.encode(Timestamp(1_000 + self.entries.len() as i64));
+        let outcome = self.meta.apply(&entry).unwrap();
+        self.entries.push(entry);
+        outcome
+    }
+
+    pub(crate) fn ok(&mut self, command: Command) -> Reply {
+        match self.commit(&command).reply {
+            Reply::Error(error) => panic!("{command:?}: {error}"),
+            reply => reply,
+        }
+    }
+
+    pub(crate) fn refused(&mut self, command: Command) -> MetaError {
+        let before = self.meta.base();
+        match self.commit(&command).reply {
+            Reply::Error(error) => {
+                let unchanged = |meta: &Meta| {
+                    (meta.servers().cloned().collect::<Vec<_>>(), meta.tombstones().clone())
+                };
+                let before = Meta::restore(&before).unwrap();
+                assert_eq!(unchanged(&before), unchanged(&self.meta));
+                assert!(before.groups().map(|(_, a)| a.group().clone()).eq(self.groups().cloned()));
+                error
+            }
+            reply => panic!("{command:?} was not refused: {reply:?}"),
+        }
+    }
+
+    pub(crate) fn groups(&self) -> impl Iterator<Item = &AssetGroup> {
+        self.meta.groups().map(|(_, a)| a.group())
+    }
+
+    pub(crate) fn stream(&mut self, config: StreamConfig, on: &[u64]) -> AssetRef {
+        match self.ok(create_stream(config, on)) {
+            Reply::Created(created) => created,
+            reply => panic!("{reply:?}"),
+        }
+    }
+
+    pub(crate) fn consumer(
+        &mut self,
+        stream: &str,
+        config: ConsumerConfig,
+        on: &[u64],
+    ) -> AssetRef {
+        match self.ok(create_consumer(stream, config, on)) {
+            Reply::Created(created) => created,
+            reply => panic!("{reply:?}"),
+        }
+    }
+
+    pub(crate) fn asset(&self, stream: &str) -> &StreamAsset {
+        self.meta.stream(ACCOUNT, stream).unwrap()
+    }
+
+    pub(crate) fn group(&self, group: GroupId) -> &AssetGroup {
+        self.meta.asset(group).unwrap().group()
+    }
+
+    /// The stores that a group should be on.
+    pub(crate) fn on(&self, group: GroupId) -> Vec<u64> {
+        let mut on: Vec<_> = self.group(group).stores().map(|s| s.0).collect();
+        on.sort_unstable();
+        on
+    }
+
+    /// The group's leader carries out what is desired, and reports it.
+    pub(crate) fn settle(&mut self, id: GroupId) {
+        let group = self.group(id);
+        let membership =
+            AssetGroup::found(id, group.incarnation, group.desired.clone(), group.preferred);
+        let membership = membership.founding_membership();
+        let report = Reported { membership, index: group.actual.index + 10, epoch: group.epoch };
+        self.ok(Command::ReportMembers { group: id, report });
+    }
+
+    pub(crate) fn settle_all(&mut self) {
+        for id in self.groups().map(|g| g.id).collect::<Vec<_>>() {
+            self.settle(id);
+        }
+    }
+
+    /// A change to these seats, at the group's present epoch.
+    pub(crate) fn change(&self, group: GroupId, seats: Vec<Seat>) -> SeatChange {
+        let epoch = self.group(group).epoch;
+        SeatChange { group, epoch, seats, preferred: None, repair: false }
+    }
+
+    pub(crate) fn replica_on(&self, group: GroupId, store: u64) -> ReplicaId {
+        self.group(group).member_on(StoreId(store)).unwrap().replica
+    }
+}
+
+pub(crate) fn create_stream(config: StreamConfig, on: &[u64]) -> Command {
+    let (stores, preferred) = (stores(on), StoreId(on[0]));
+    Command::CreateStream {
+        account: ACCOUNT.to_owned(),
+        config,
+        stores,
+        preferred,
+        max_streams: None,
+    }
+}
+
+pub(crate) fn create_consumer(stream: &str, config: ConsumerConfig, on: &[u64]) -> Command {
+    Command::CreateConsumer {
+        account: ACCOUNT.to_owned(),
+        stream: stream.to_owned(),
+        config,
+        action: ConsumerAction::CreateOrUpdate,
+        stores: stores(on),
+        preferred: StoreId(on[0]),
+        max_consumers: None,
+    }
+}
+
+pub(crate) fn delete_stream(stream: &str) -> Command {
+    Command::DeleteStream { account: ACCOUNT.to_owned(), stream: stream.to_owned(), group: None }
+}

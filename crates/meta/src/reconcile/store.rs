@@ -1,0 +1,156 @@
+//! What one store has to do about its replicas.
+
+use std::collections::BTreeMap;
+
+use flotilla_raft::{GroupId, Membership, ReplicaId, StoreId};
+
+use crate::asset::{AssetGroup, Incarnation};
+use crate::machine::Meta;
+
+/// A replica that has files on this store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct LocalReplica {
+    /// Its group.
+    pub group: GroupId,
+    /// Which replica of it.
+    pub replica: ReplicaId,
+    /// Of which life of the asset.
+    pub incarnation: Incarnation,
+}
+
+/// A replica to be created.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewReplica {
+    /// Who it is.
+    pub local: LocalReplica,
+    /// The configuration that its empty log starts from: the same for all replicas of the group. Who is not in it
+    /// takes no part until the group's leader adds it.
+    pub founding: Membership,
+}
+
+/// One thing to do on a store.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// Create this replica, with an empty log, and remember durably that it was: `created_through` is its id now.
+    Create(NewReplica),
+    /// Destroy this replica's files: the asset was deleted, or the replica is recorded as out of its group.
+    Destroy(LocalReplica),
+    /// Move this replica's files aside: meta, which is current, has never heard of them.
+    Quarantine(LocalReplica),
+    /// Tell meta that nothing is left of this replica ([`Command::ConfirmDestroyed`](crate::Command)).
+    Confirm {
+        /// Its group.
+        group: GroupId,
+        /// Which replica of it.
+        replica: ReplicaId,
+    },
+    /// This replica was created once and is gone. It must never begin anew under its id, having forgotten what it
+    /// promised: the meta leader has to give its seat to a fresh one.
+    Missing {
+        /// Its group.
+        group: GroupId,
+        /// Which replica of it.
+        replica: ReplicaId,
+    },
+}
+
+/// Compares one store with the meta machine (DESIGN.md §3.1, §3.10).
+#[derive(Clone, Copy, Debug)]
+pub struct StoreReconciler<'a> {
+    /// This server's meta machine.
+    pub meta: &'a Meta,
+    /// This store.
+    pub store: StoreId,
+    /// The highest replica id ever created on this store. Ids grow in the order of the log and creations are asked
+    /// for in that order, so an id at or below it that is not here was created and lost.
+    pub created_through: ReplicaId,
+    /// Whether this server's meta is known to contain every command committed before now (by a read index, say). A
+    /// machine that lags, after a restart, knows less than the files do.
+    pub meta_current: bool,
+}
+
+impl StoreReconciler<'_> {
+    /// Everything to do, creations first and in ascending order of replicas: carry them out in this order. The
+    /// meta group's own replica is not an asset and is left alone.
+    #[must_use]
+    pub fn all(&self, local: &[LocalReplica]) -> Vec<Action> {
+        let mut by_group: BTreeMap<GroupId, Vec<LocalReplica>> = BTreeMap::new();
+        for replica in local.iter().filter(|r| r.group != GroupId::META) {
+            by_group.entry(replica.group).or_default().push(*replica);
+        }
+        let mut actions = Vec::new();
+        for (group, _) in self.meta.groups() {
+            self.group(group, &by_group.remove(&group).unwrap_or_default(), &mut actions);
+        }
+        for group in self.meta.tombstones().keys() {
+            self.group(*group, &by_group.remove(group).unwrap_or_default(), &mut actions);
+        }
+        for (group, replicas) in by_group {
+            self.group(group, &replicas, &mut actions);
+        }
+        actions.sort_by_key(|action| match action {
+            Action::Create(new) => (false, new.local.replica),
+            _ => (true, ReplicaId::NONE),
+        });
+        actions
+    }
+
+    /// What to do about one group, of which `local` are the replicas here. For several groups named by one
+    /// command's deltas, go through the groups in ascending order.
+    pub fn group(&self, group: GroupId, local: &[LocalReplica], actions: &mut Vec<Action>) {
+        if let Some(asset) = self.meta.asset(group) {
+            self.live(asset.group(), local, actions);
+        } else if let Some(tombstone) = self.meta.tombstones().get(&group) {
+            let (deleted, others): (Vec<&LocalReplica>, Vec<_>) =
+                local.iter().partition(|r| r.incarnation == tombstone.incarnation);
+            actions.extend(deleted.into_iter().map(|r| Action::Destroy(*r)));
+            self.put_aside(others, actions);
+            let waiting = tombstone.holders.iter().filter(|(_, store)| **store == self.store);
+            for (&replica, _) in
+                waiting.filter(|(replica, _)| local.iter().all(|r| r.replica != **replica))
+            {
+                actions.push(Action::Confirm { group, replica });
+            }
+        } else {
+            self.put_aside(local, actions);
+        }
+    }
+
+    fn live(&self, group: &AssetGroup, local: &[LocalReplica], actions: &mut Vec<Action>) {
+        let is_here = |replica| local.iter().any(|r| r.replica == replica);
+        for member in group.needed_on(self.store).filter(|m| !is_here(m.replica)) {
+            let (id, replica, incarnation) = (group.id, member.replica, group.incarnation);
+            if replica > self.created_through {
+                let local = LocalReplica { group: id, replica, incarnation };
+                actions.push(Action::Create(NewReplica {
+                    local,
+                    founding: group.founding_membership(),
+                }));
+            } else if self.meta_current && group.desires(replica) {
+                actions.push(Action::Missing { group: id, replica });
+            }
+        }
+        for replica in local {
+            if replica.incarnation != group.incarnation {
+                self.put_aside([replica], actions);
+            } else if group.excludes(replica.replica) {
+                actions.push(Action::Destroy(*replica));
+            }
+        }
+        for member in group.former.iter().filter(|m| m.store == self.store) {
+            if group.excludes(member.replica) && !is_here(member.replica) {
+                actions.push(Action::Confirm { group: group.id, replica: member.replica });
+            }
+        }
+    }
+
+    fn put_aside<'r>(
+        &self,
+        replicas: impl IntoIterator<Item = &'r LocalReplica>,
+        actions: &mut Vec<Action>,
+    ) {
+        if self.meta_current {
+            actions.extend(replicas.into_iter().map(|r| Action::Quarantine(*r)));
+        }
+    }
+}
