@@ -1,0 +1,9 @@
+//! Real servers, real sockets on loopback; every wait has a deadline, none a length.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod certificates;
+mod cluster;
+mod lanes;
+mod mesh;
+mod strangers;
