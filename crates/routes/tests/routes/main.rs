@@ -6,4 +6,5 @@ mod certificates;
 mod cluster;
 mod lanes;
 mod mesh;
+mod network;
 mod strangers;
