@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::omission::is_default;
 use serde::{Deserialize, Serialize};
 
 /// The payload of the reply to `INFO`.
@@ -11,12 +12,12 @@ pub struct AccountInfo {
     #[serde(flatten)]
     pub usage: Tier,
     /// The server's domain.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub domain: Option<String>,
     /// The account's use of the API.
     pub api: ApiStats,
     /// Use and limits per replication factor, where the account has such limits.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub tiers: BTreeMap<String, Tier>,
 }
 
@@ -87,10 +88,6 @@ pub struct ApiStats {
     /// Those of them that failed.
     pub errors: u64,
     /// Requests not answered yet.
-    #[serde(default, skip_serializing_if = "is_zero")]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub inflight: u64,
-}
-
-fn is_zero(number: &u64) -> bool {
-    *number == 0
 }

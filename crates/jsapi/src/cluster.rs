@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::omission::is_default;
 use crate::time::Time;
 
 /// The group behind a stream or a consumer.
@@ -9,25 +10,25 @@ use crate::time::Time;
 #[serde(default)]
 pub struct ClusterInfo {
     /// The cluster's name; none on a server without one.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "is_default")]
     pub name: Option<String>,
     /// The name of the Raft group.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "is_default")]
     pub raft_group: Option<String>,
     /// The server that leads; none during an election.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "is_default")]
     pub leader: Option<String>,
     /// Since when.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "is_default")]
     pub leader_since: Option<Time>,
     /// Whether the group's traffic is in the system account.
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    #[serde(skip_serializing_if = "is_default")]
     pub system_account: bool,
     /// The account the group's traffic is in.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "is_default")]
     pub traffic_account: Option<String>,
     /// All members but the leader.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(skip_serializing_if = "is_default")]
     pub replicas: Vec<PeerInfo>,
 }
 
@@ -40,48 +41,44 @@ pub struct PeerInfo {
     /// Whether it holds everything the leader holds.
     pub current: bool,
     /// Whether its server is gone.
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    #[serde(skip_serializing_if = "is_default")]
     pub offline: bool,
     /// How long ago it was heard of, in nanoseconds.
     pub active: u64,
     /// How many entries it is behind.
-    #[serde(skip_serializing_if = "is_zero")]
+    #[serde(skip_serializing_if = "is_default")]
     pub lag: u64,
     /// Its id, for display and for requests: eight characters made from the server's name.
     pub peer: String,
 }
 
-fn is_zero(number: &u64) -> bool {
-    *number == 0
-}
-
 /// Where replicas, or a leader, shall be.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[serde(default)]
 pub struct Placement {
     /// The cluster.
-    #[serde(skip_serializing_if = "String::is_empty")]
+    #[serde(skip_serializing_if = "is_default")]
     pub cluster: String,
     /// Tags the servers have; with a leading `!`, tags they have not.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(skip_serializing_if = "is_default")]
     pub tags: Vec<String>,
     /// The one server; only where a leader steps down.
-    #[serde(skip_serializing_if = "String::is_empty")]
+    #[serde(skip_serializing_if = "is_default")]
     pub preferred: String,
 }
 
 /// The body of the three `LEADER.STEPDOWN` requests.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[serde(default)]
 pub struct StepDownRequest {
     /// Who shall lead instead.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "is_default")]
     pub placement: Option<Placement>,
 }
 
 /// The body of `STREAM.PEER.REMOVE`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[serde(default)]
 pub struct PeerRemoveRequest {
     /// The server's name or id.
     pub peer: String,
@@ -89,11 +86,11 @@ pub struct PeerRemoveRequest {
 
 /// The body of `SERVER.REMOVE`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[serde(default)]
 pub struct ServerRemoveRequest {
     /// The server's name.
     pub peer: String,
     /// The server's id; when given, the name does not count.
-    #[serde(skip_serializing_if = "String::is_empty")]
+    #[serde(skip_serializing_if = "is_default")]
     pub peer_id: String,
 }

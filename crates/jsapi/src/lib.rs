@@ -25,6 +25,7 @@ mod decimal;
 mod duration;
 mod error;
 mod header;
+mod omission;
 mod reply;
 mod status;
 mod subject;

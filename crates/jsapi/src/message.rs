@@ -5,50 +5,43 @@ use flotilla_stream::Timestamp;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::error::{ApiError, ErrorKind};
+use crate::omission::is_default;
 use crate::time::Time;
 
 /// Which message is wanted: the body of `STREAM.MSG.GET` and of `DIRECT.GET`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[serde(default)]
 pub struct GetRequest {
     /// This sequence, or with `next_by_subj` the first to look at.
-    #[serde(skip_serializing_if = "is_zero")]
+    #[serde(skip_serializing_if = "is_default")]
     pub seq: u64,
     /// The last message of this subject or pattern.
-    #[serde(skip_serializing_if = "String::is_empty")]
+    #[serde(skip_serializing_if = "is_default")]
     pub last_by_subj: String,
     /// The first message of this subject or pattern.
-    #[serde(skip_serializing_if = "String::is_empty")]
+    #[serde(skip_serializing_if = "is_default")]
     pub next_by_subj: String,
     /// Several messages; direct gets of later versions only.
-    #[serde(skip_serializing_if = "is_zero_signed")]
+    #[serde(skip_serializing_if = "is_default")]
     pub batch: i64,
     /// As many bytes; direct gets of later versions only.
-    #[serde(skip_serializing_if = "is_zero_signed")]
+    #[serde(skip_serializing_if = "is_default")]
     pub max_bytes: i64,
     /// The first message stored at or after this time.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "is_default")]
     pub start_time: Option<Time>,
     /// The last messages of several subjects; direct gets of later versions only.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(skip_serializing_if = "is_default")]
     pub multi_last: Vec<String>,
     /// Where several messages end; direct gets of later versions only.
-    #[serde(skip_serializing_if = "is_zero")]
+    #[serde(skip_serializing_if = "is_default")]
     pub up_to_seq: u64,
     /// Where several messages end; direct gets of later versions only.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "is_default")]
     pub up_to_time: Option<Time>,
     /// Whether the message's headers are left out.
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    #[serde(skip_serializing_if = "is_default")]
     pub no_hdr: bool,
-}
-
-fn is_zero(number: &u64) -> bool {
-    *number == 0
-}
-
-fn is_zero_signed(number: &i64) -> bool {
-    *number == 0
 }
 
 /// Which one message is wanted.
@@ -113,7 +106,7 @@ impl GetRequest {
 
 /// The body of `STREAM.MSG.DELETE`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[serde(default)]
 pub struct DeleteRequest {
     /// The message's sequence.
     pub seq: u64,
@@ -136,10 +129,10 @@ pub struct StoredMessage {
     /// Its sequence.
     pub seq: u64,
     /// Its header block, as published; empty when there is none.
-    #[serde(default, skip_serializing_if = "Base64::is_empty")]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub hdrs: Base64,
     /// Its payload.
-    #[serde(default, skip_serializing_if = "Base64::is_empty")]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub data: Base64,
     /// When it was stored.
     pub time: Time,
@@ -148,14 +141,6 @@ pub struct StoredMessage {
 /// Bytes that travel as base64 text.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Base64(pub Vec<u8>);
-
-impl Base64 {
-    /// Whether there are none.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-}
 
 impl Serialize for Base64 {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {

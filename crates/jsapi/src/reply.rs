@@ -280,6 +280,15 @@ mod tests {
     }
 
     #[test]
+    fn what_a_newer_server_adds_is_passed_over() {
+        let json = br#"{"type":"io.nats.jetstream.api.v1.stream_create_response","new":{"a":1},
+            "config":{"name":"S","newer":true,"placement":{"newest":1}},
+            "created":"2026-11-20T12:23:10Z","state":{}}"#;
+        let created: crate::stream::StreamCreated = ReplyKind::StreamCreate.decode(json).unwrap();
+        assert_eq!(created.info.config.name, "S");
+    }
+
+    #[test]
     fn pages_stay_inside() {
         assert_eq!(Paging::of(5, 0, 2).1, 0..2);
         assert_eq!(Paging::of(5, 4, 2).1, 4..5);

@@ -1,9 +1,12 @@
 //! Reading a request's JSON: strictly, because clients detect features by what is refused.
 
-use serde::Deserialize;
+mod strict;
+
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use self::strict::Strict;
 use crate::error::{ApiError, ErrorKind};
 
 /// Reads a request. An empty body is a request with nothing set; `null` is the same as leaving a
@@ -20,7 +23,7 @@ pub fn decode<T: DeserializeOwned + Default>(body: &[u8]) -> Result<T, ApiError>
     let value: Value = serde_json::from_slice(body).map_err(|error| invalid(&error))?;
     match without_nulls(value) {
         Value::Null => Ok(T::default()),
-        value => T::deserialize(value).map_err(|error| invalid(&error)),
+        value => T::deserialize(Strict(value)).map_err(|error| invalid(&error)),
     }
 }
 
@@ -33,7 +36,7 @@ pub fn decode_required<T: DeserializeOwned + Default>(body: &[u8]) -> Result<T, 
     match value {
         Value::Null => Err(ErrorKind::BadRequest.error()),
         Value::Object(fields) if fields.is_empty() => Err(ErrorKind::BadRequest.error()),
-        value => T::deserialize(value).map_err(|error| invalid(&error)),
+        value => T::deserialize(Strict(value)).map_err(|error| invalid(&error)),
     }
 }
 
@@ -64,20 +67,12 @@ fn without_nulls(value: Value) -> Value {
 }
 
 fn invalid(error: &serde_json::Error) -> ApiError {
-    let text = error.to_string();
-    // Clients look for the reference's words where a field is not known.
-    let unknown = text.strip_prefix("unknown field `").and_then(|rest| rest.split_once('`'));
-    match unknown {
-        Some((field, _)) => {
-            ErrorKind::InvalidJson.because(format_args!("json: unknown field {field:?}"))
-        }
-        None => ErrorKind::InvalidJson.because(text),
-    }
+    ErrorKind::InvalidJson.because(error)
 }
 
 /// The request of paged replies without other parameters.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, serde::Serialize)]
-#[serde(default, deny_unknown_fields)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct PageRequest {
     /// How many to pass over; below 0 is 0.
     pub offset: i64,
@@ -118,6 +113,23 @@ mod tests {
     #[test]
     fn unknown_fields_are_named() {
         assert_eq!(refusal(r#"{"foo":7}"#), r#"invalid JSON: json: unknown field "foo""#);
+    }
+
+    #[test]
+    fn fields_are_known_at_every_depth() {
+        use crate::consumer::CreateRequest;
+        use crate::stream::StreamConfig;
+
+        let refused = |error: ApiError| error.description.into_owned();
+        let body = br#"{"stream_name":"S","config":{"filter_subjekt":"a"}}"#;
+        let error = decode::<CreateRequest>(body).unwrap_err();
+        assert_eq!(refused(error), r#"invalid JSON: json: unknown field "filter_subjekt""#);
+        let body = br#"{"name":"S","placement":{"region":"eu"}}"#;
+        let error = decode::<StreamConfig>(body).unwrap_err();
+        assert_eq!(refused(error), r#"invalid JSON: json: unknown field "region""#);
+        // Keys of a map are not fields.
+        let body = br#"{"name":"S","metadata":{"region":"eu"}}"#;
+        assert_eq!(decode::<StreamConfig>(body).unwrap().metadata["region"], "eu");
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! `$JS.API.…`: which request a subject is. Names stay slices of the subject.
 
+use crate::error::{ApiError, ErrorKind};
 use crate::reply::ReplyKind;
 
 /// What all requests begin with.
@@ -175,6 +176,18 @@ impl<'a> ApiSubject<'a> {
 }
 
 impl UnsupportedApi {
+    /// What the client is told: the error of a server that does not know the request, and for
+    /// snapshots, which servers have always known, that it failed and why.
+    #[must_use]
+    pub fn error(self) -> ApiError {
+        let cause = "not supported by this server";
+        match self {
+            Self::StreamSnapshot => ErrorKind::StreamSnapshot.because(cause),
+            Self::StreamRestore => ErrorKind::StreamRestore.because(cause),
+            _ => ErrorKind::BadRequest.error(),
+        }
+    }
+
     fn reply_kind(self) -> ReplyKind {
         match self {
             Self::StreamSnapshot => ReplyKind::StreamSnapshot,

@@ -1,19 +1,20 @@
 //! A consumer's configuration as JSON.
 //!
-//! Every field of the protocol is here, so that a field that is not is one the protocol does not
-//! have. Those this server does not carry out are refused when they are set (see `feature`). The
-//! order of the fields is the reference's, and so is which of them are left out when empty.
+//! Every field of the protocol is here, so that a request with another one can be refused. Those
+//! this server does not carry out are refused when they are set (see `feature`). The order of the
+//! fields is the reference's, and so is which of them are left out when empty.
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
 use super::ConsumerAction;
+use crate::omission::is_default;
 use crate::time::Time;
 
 /// The body of all forms of creation.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[serde(default)]
 pub struct CreateRequest {
     /// The stream, as in the subject.
     pub stream_name: String,
@@ -22,123 +23,115 @@ pub struct CreateRequest {
     /// Whether it may exist, or must.
     pub action: ConsumerAction,
     /// Whether the server may not adjust anything silently.
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    #[serde(skip_serializing_if = "is_default")]
     pub pedantic: bool,
 }
 
 /// A consumer's configuration as JSON; durations are nanoseconds, -1 and 0 mostly mean unlimited.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[serde(default)]
 pub struct ConsumerConfig {
     /// The name of a consumer that outlives its clients.
-    #[serde(skip_serializing_if = "String::is_empty")]
+    #[serde(skip_serializing_if = "is_default")]
     pub durable_name: String,
     /// The name.
-    #[serde(skip_serializing_if = "String::is_empty")]
+    #[serde(skip_serializing_if = "is_default")]
     pub name: String,
     /// Free text.
-    #[serde(skip_serializing_if = "String::is_empty")]
+    #[serde(skip_serializing_if = "is_default")]
     pub description: String,
     /// Where it begins.
     pub deliver_policy: DeliverPolicy,
     /// The sequence it begins with.
-    #[serde(skip_serializing_if = "is_zero_unsigned")]
+    #[serde(skip_serializing_if = "is_default")]
     pub opt_start_seq: u64,
     /// The time it begins with.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "is_default")]
     pub opt_start_time: Option<Time>,
     /// What must be acknowledged.
     pub ack_policy: AckPolicy,
     /// How long an acknowledgement is waited for, in nanoseconds.
-    #[serde(skip_serializing_if = "is_zero")]
+    #[serde(skip_serializing_if = "is_default")]
     pub ack_wait: i64,
     /// How often a message is delivered.
-    #[serde(skip_serializing_if = "is_zero")]
+    #[serde(skip_serializing_if = "is_default")]
     pub max_deliver: i64,
     /// Waits before redelivery, in nanoseconds.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(skip_serializing_if = "is_default")]
     pub backoff: Vec<i64>,
     /// The subject or pattern delivered.
-    #[serde(skip_serializing_if = "String::is_empty")]
+    #[serde(skip_serializing_if = "is_default")]
     pub filter_subject: String,
     /// The subjects or patterns delivered.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(skip_serializing_if = "is_default")]
     pub filter_subjects: Vec<String>,
     /// How fast what is stored already is delivered.
     pub replay_policy: ReplayPolicy,
     /// The most bits per second; push only.
-    #[serde(skip_serializing_if = "is_zero_unsigned")]
+    #[serde(skip_serializing_if = "is_default")]
     pub rate_limit_bps: u64,
     /// How many acknowledgements make a metric: a percentage, with or without its sign.
-    #[serde(skip_serializing_if = "String::is_empty")]
+    #[serde(skip_serializing_if = "is_default")]
     pub sample_freq: String,
     /// The most pull requests that wait.
-    #[serde(skip_serializing_if = "is_zero")]
+    #[serde(skip_serializing_if = "is_default")]
     pub max_waiting: i64,
     /// The most messages unacknowledged.
-    #[serde(skip_serializing_if = "is_zero")]
+    #[serde(skip_serializing_if = "is_default")]
     pub max_ack_pending: i64,
     /// Whether delivery waits for answers; push only.
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    #[serde(skip_serializing_if = "is_default")]
     pub flow_control: bool,
     /// Whether payloads are left out.
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    #[serde(skip_serializing_if = "is_default")]
     pub headers_only: bool,
     /// The largest batch of a pull request.
-    #[serde(skip_serializing_if = "is_zero")]
+    #[serde(skip_serializing_if = "is_default")]
     pub max_batch: i64,
     /// The longest wait of a pull request, in nanoseconds.
-    #[serde(skip_serializing_if = "is_zero")]
+    #[serde(skip_serializing_if = "is_default")]
     pub max_expires: i64,
     /// The most bytes of a pull request.
-    #[serde(skip_serializing_if = "is_zero")]
+    #[serde(skip_serializing_if = "is_default")]
     pub max_bytes: i64,
     /// Where messages are sent; push only.
-    #[serde(skip_serializing_if = "String::is_empty")]
+    #[serde(skip_serializing_if = "is_default")]
     pub deliver_subject: String,
     /// The queue group that shares them; push only.
-    #[serde(skip_serializing_if = "String::is_empty")]
+    #[serde(skip_serializing_if = "is_default")]
     pub deliver_group: String,
     /// How often an idle consumer gives a sign of life, in nanoseconds; push only.
-    #[serde(skip_serializing_if = "is_zero")]
+    #[serde(skip_serializing_if = "is_default")]
     pub idle_heartbeat: i64,
     /// After how long without a client it is deleted, in nanoseconds.
-    #[serde(skip_serializing_if = "is_zero")]
+    #[serde(skip_serializing_if = "is_default")]
     pub inactive_threshold: i64,
     /// How many replicas; 0 is as many as the stream.
     pub num_replicas: i64,
     /// Whether its state is kept in memory.
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    #[serde(skip_serializing_if = "is_default")]
     pub mem_storage: bool,
     /// Whether it serves a server and not a client.
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    #[serde(skip_serializing_if = "is_default")]
     pub direct: bool,
     /// Whether it serves a stream that gathers from this one.
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    #[serde(skip_serializing_if = "is_default")]
     pub sourcing: bool,
     /// The user's keys and values, and in replies what the server says about itself.
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(skip_serializing_if = "is_default")]
     pub metadata: BTreeMap<String, String>,
     /// Until when nothing is delivered.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "is_default")]
     pub pause_until: Option<Time>,
     /// Groups of clients among which messages are given out by priority.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(skip_serializing_if = "is_default")]
     pub priority_groups: Vec<String>,
     /// By which rule.
-    #[serde(skip_serializing_if = "PriorityPolicy::is_none")]
+    #[serde(skip_serializing_if = "is_default")]
     pub priority_policy: PriorityPolicy,
     /// How long a client keeps its place, in nanoseconds.
-    #[serde(skip_serializing_if = "is_zero")]
+    #[serde(skip_serializing_if = "is_default")]
     pub priority_timeout: i64,
-}
-
-fn is_zero(number: &i64) -> bool {
-    *number == 0
-}
-
-fn is_zero_unsigned(number: &u64) -> bool {
-    *number == 0
 }
 
 /// Where a consumer begins.
@@ -200,11 +193,4 @@ pub enum PriorityPolicy {
     PinnedClient,
     /// The lowest number first.
     Prioritized,
-}
-
-impl PriorityPolicy {
-    #[expect(clippy::trivially_copy_pass_by_ref, reason = "the signature serde asks for")]
-    fn is_none(&self) -> bool {
-        *self == Self::None
-    }
 }

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::ConsumerConfig;
 use crate::cluster::ClusterInfo;
+use crate::omission::is_default;
 use crate::reply::Paging;
 use crate::time::Time;
 
@@ -33,10 +34,10 @@ pub struct ConsumerInfo {
     /// How many messages were never delivered yet.
     pub num_pending: u64,
     /// Where its replicas are; on a server without a cluster, only who leads.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub cluster: Option<ClusterInfo>,
     /// Whether a client takes what is sent; push only.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub push_bound: bool,
     /// When this was found out.
     #[serde(default)]
@@ -51,7 +52,7 @@ pub struct SequenceInfo {
     /// In the stream.
     pub stream_seq: u64,
     /// When it was reached.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub last_active: Option<Time>,
 }
 
@@ -74,9 +75,9 @@ pub struct ConsumerList {
     /// Consumers, in the order of their names.
     pub consumers: Vec<ConsumerInfo>,
     /// Names of consumers that could not be asked in time.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub missing: Vec<String>,
     /// Consumers that are out of service, with the reason.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub offline: BTreeMap<String, String>,
 }

@@ -22,7 +22,7 @@ const DEFAULT_INACTIVE_THRESHOLD: u64 = 5_000_000_000;
 /// The shortest limit of a pull request's wait, in nanoseconds.
 const SHORTEST_EXPIRES: i64 = 1_000_000;
 
-/// What the account and the server allow a consumer; 0 is never a limit.
+/// What the account and the server allow a consumer; `None` is no limit.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ConsumerBounds {
     /// The most acknowledgements outstanding.

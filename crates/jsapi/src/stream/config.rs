@@ -1,8 +1,8 @@
 //! A stream's configuration as JSON.
 //!
-//! Every field of the protocol is here, so that a field that is not is one the protocol does not
-//! have. Those this server does not carry out are refused when they are set (see `feature`). The
-//! order of the fields is the reference's, and so is which of them are left out when empty.
+//! Every field of the protocol is here, so that a request with another one can be refused. Those
+//! this server does not carry out are refused when they are set (see `feature`). The order of the
+//! fields is the reference's, and so is which of them are left out when empty.
 
 use std::collections::BTreeMap;
 
@@ -10,18 +10,19 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::cluster::Placement;
+use crate::omission::is_default;
 
 /// A stream's configuration as JSON; durations are nanoseconds, -1 and 0 mostly mean unlimited.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[serde(default)]
 pub struct StreamConfig {
     /// The stream's name.
     pub name: String,
     /// Free text.
-    #[serde(skip_serializing_if = "String::is_empty")]
+    #[serde(skip_serializing_if = "is_default")]
     pub description: String,
     /// The subjects captured; none is the stream's name.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(skip_serializing_if = "is_default")]
     pub subjects: Vec<String>,
     /// When a message may go although no limit is reached.
     pub retention: Retention,
@@ -44,37 +45,37 @@ pub struct StreamConfig {
     /// How many replicas.
     pub num_replicas: i64,
     /// Whether publishes are not acknowledged.
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    #[serde(skip_serializing_if = "is_default")]
     pub no_ack: bool,
     /// How long identities of messages are remembered, in nanoseconds.
-    #[serde(skip_serializing_if = "is_zero")]
+    #[serde(skip_serializing_if = "is_default")]
     pub duplicate_window: i64,
     /// Where replicas may be.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "is_default")]
     pub placement: Option<Placement>,
     /// The stream this one is a copy of; not carried out.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "is_default")]
     pub mirror: Option<Value>,
     /// The streams this one gathers from; not carried out.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(skip_serializing_if = "is_default")]
     pub sources: Vec<Value>,
     /// How messages are packed on disk.
     pub compression: Compression,
     /// The sequence of the first message.
-    #[serde(skip_serializing_if = "is_zero_unsigned")]
+    #[serde(skip_serializing_if = "is_default")]
     pub first_seq: u64,
     /// How subjects are changed before messages are stored; not carried out.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "is_default")]
     pub subject_transform: Option<Value>,
     /// Where stored messages are published again; not carried out.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "is_default")]
     pub republish: Option<Value>,
     /// Whether any replica answers direct gets.
     pub allow_direct: bool,
     /// Whether mirrors answer direct gets too.
     pub mirror_direct: bool,
     /// Whether a full subject refuses new messages too.
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    #[serde(skip_serializing_if = "is_default")]
     pub discard_new_per_subject: bool,
     /// Whether nothing may be added or removed any more.
     pub sealed: bool,
@@ -89,48 +90,40 @@ pub struct StreamConfig {
     /// Whether messages may have an age limit of their own; not carried out.
     pub allow_msg_ttl: bool,
     /// How long a marker stays where a subject's last message went; not carried out.
-    #[serde(skip_serializing_if = "is_zero")]
+    #[serde(skip_serializing_if = "is_default")]
     pub subject_delete_marker_ttl: i64,
     /// Whether messages are counters; not carried out.
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    #[serde(skip_serializing_if = "is_default")]
     pub allow_msg_counter: bool,
     /// Whether several messages may be stored all or none; not carried out.
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    #[serde(skip_serializing_if = "is_default")]
     pub allow_atomic: bool,
     /// Whether messages may be published later; not carried out.
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    #[serde(skip_serializing_if = "is_default")]
     pub allow_msg_schedules: bool,
     /// When a stored message is on disk.
-    #[serde(skip_serializing_if = "PersistMode::is_default")]
+    #[serde(skip_serializing_if = "is_default")]
     pub persist_mode: PersistMode,
     /// Whether messages may be acknowledged in batches; not carried out.
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    #[serde(skip_serializing_if = "is_default")]
     pub allow_batched: bool,
     /// The user's keys and values, and in replies what the server says about itself.
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(skip_serializing_if = "is_default")]
     pub metadata: BTreeMap<String, String>,
     /// Whether the server may not adjust anything silently. Part of the request, not of the stream.
     #[serde(skip_serializing)]
     pub pedantic: bool,
 }
 
-fn is_zero(number: &i64) -> bool {
-    *number == 0
-}
-
-fn is_zero_unsigned(number: &u64) -> bool {
-    *number == 0
-}
-
 /// What consumers of a stream get that do not say; 0 is nothing.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[serde(default)]
 pub struct ConsumerLimits {
     /// The longest time without a client, in nanoseconds.
-    #[serde(skip_serializing_if = "is_zero")]
+    #[serde(skip_serializing_if = "is_default")]
     pub inactive_threshold: i64,
     /// The most acknowledgements outstanding.
-    #[serde(skip_serializing_if = "is_zero")]
+    #[serde(skip_serializing_if = "is_default")]
     pub max_ack_pending: i64,
 }
 
@@ -190,11 +183,4 @@ pub enum PersistMode {
     Default,
     /// Some time; not carried out.
     Async,
-}
-
-impl PersistMode {
-    #[expect(clippy::trivially_copy_pass_by_ref, reason = "the signature serde asks for")]
-    fn is_default(&self) -> bool {
-        *self == Self::Default
-    }
 }

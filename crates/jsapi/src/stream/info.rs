@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use super::StreamConfig;
 use crate::cluster::ClusterInfo;
+use crate::omission::is_default;
 use crate::reply::Paging;
 use crate::time::Time;
 
@@ -20,19 +21,19 @@ pub struct StreamInfo {
     /// What it holds.
     pub state: StreamState,
     /// The domain it is in.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub domain: Option<String>,
     /// Where its replicas are; on a server without a cluster, only who leads.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub cluster: Option<ClusterInfo>,
     /// How far the copy is; never told by this server.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub mirror: Option<Value>,
     /// How far gathering is; never told by this server.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub sources: Vec<Value>,
     /// The stream itself and its copies, the nearest first.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub alternates: Vec<StreamAlternate>,
     /// When this was found out.
     #[serde(default)]
@@ -45,7 +46,7 @@ pub struct StreamAlternate {
     /// Its name.
     pub name: String,
     /// Its domain.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub domain: Option<String>,
     /// Its cluster.
     pub cluster: String,
@@ -68,19 +69,19 @@ pub struct StreamState {
     /// When the last was stored, also when it is gone.
     pub last_ts: Time,
     /// How many subjects.
-    #[serde(skip_serializing_if = "is_zero")]
+    #[serde(skip_serializing_if = "is_default")]
     pub num_subjects: u64,
     /// How many messages of each subject, when asked for.
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(skip_serializing_if = "is_default")]
     pub subjects: BTreeMap<String, u64>,
     /// How many sequences between first and last are gone.
-    #[serde(skip_serializing_if = "is_zero")]
+    #[serde(skip_serializing_if = "is_default")]
     pub num_deleted: u64,
     /// Which ones, when asked for.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(skip_serializing_if = "is_default")]
     pub deleted: Vec<u64>,
     /// What was found damaged beyond repair.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "is_default")]
     pub lost: Option<LostMessages>,
     /// How many consumers.
     pub consumer_count: u64,
@@ -95,10 +96,6 @@ pub struct LostMessages {
     pub bytes: u64,
 }
 
-fn is_zero(number: &u64) -> bool {
-    *number == 0
-}
-
 /// The payload of the reply to a creation.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct StreamCreated {
@@ -106,7 +103,7 @@ pub struct StreamCreated {
     #[serde(flatten)]
     pub info: StreamInfo,
     /// Whether the stream is as asked for by this request or an equal one before.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub did_create: bool,
 }
 
@@ -147,9 +144,9 @@ pub struct StreamList {
     /// Streams, in the order of their names.
     pub streams: Vec<StreamInfo>,
     /// Names of streams that could not be asked in time.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub missing: Vec<String>,
     /// Streams that are out of service, with the reason.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub offline: BTreeMap<String, String>,
 }

@@ -3,11 +3,12 @@
 use serde::{Deserialize, Serialize};
 
 use crate::error::{ApiError, ErrorKind};
+use crate::omission::is_default;
 use crate::request::page_start;
 
 /// The body of `STREAM.INFO`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[serde(default)]
 pub struct InfoRequest {
     /// How many subjects to pass over.
     pub offset: i64,
@@ -27,12 +28,12 @@ impl InfoRequest {
 
 /// The body of `STREAM.NAMES` and `STREAM.LIST`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[serde(default)]
 pub struct ListRequest {
     /// How many streams to pass over.
     pub offset: i64,
     /// Only streams that capture something of this pattern; empty for all.
-    #[serde(skip_serializing_if = "String::is_empty")]
+    #[serde(skip_serializing_if = "is_default")]
     pub subject: String,
 }
 
@@ -53,7 +54,7 @@ impl ListRequest {
 
 /// The body of `STREAM.PURGE`. Nothing set purges everything.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[serde(default)]
 pub struct PurgeRequest {
     /// Messages below this sequence; 0 is no bound.
     pub seq: u64,

@@ -23,7 +23,7 @@ const SHORTEST: i64 = 100_000_000;
 /// How long identities of messages are remembered when the request does not say, in nanoseconds.
 const DEFAULT_DUPLICATE_WINDOW: i64 = 120_000_000_000;
 
-/// What the account and the server allow a stream.
+/// What the account and the server allow a stream; `None` is no limit.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct StreamLimits {
     /// The longest duplicate window, in nanoseconds.

@@ -67,6 +67,14 @@ fn all_forms_of_consumer_creation_are_told_apart() {
 }
 
 #[test]
+fn what_is_not_carried_out_is_told() {
+    let error = UnsupportedApi::StreamSnapshot.error();
+    assert_eq!(error.err_code, 10064);
+    assert_eq!(error.description, "snapshot failed: not supported by this server");
+    assert_eq!(UnsupportedApi::ConsumerPause.error(), ErrorKind::BadRequest.error());
+}
+
+#[test]
 fn everything_else_is_not_a_request() {
     for request in [
         "",

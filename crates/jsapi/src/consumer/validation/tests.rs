@@ -258,4 +258,23 @@ proptest! {
         }
         prop_assert_eq!(again, config);
     }
+
+    #[test]
+    fn no_numbers_panic(numbers in any::<[i64; 8]>(), backoff: Vec<i64>, sample_freq: String) {
+        let [ack_wait, deliver, waiting, pending, batch, expires, bytes, replicas] = numbers;
+        let request = ConsumerConfig {
+            ack_wait,
+            max_deliver: deliver,
+            max_waiting: waiting,
+            max_ack_pending: pending,
+            max_batch: batch,
+            max_expires: expires,
+            max_bytes: bytes,
+            num_replicas: replicas,
+            backoff,
+            sample_freq,
+            ..ConsumerConfig::default()
+        };
+        let _ = validate("C", &request, &stream(""), &ConsumerBounds::default(), false);
+    }
 }

@@ -218,4 +218,26 @@ proptest! {
         let again = validate_create("S", &sent, &StreamLimits::default()).unwrap();
         prop_assert_eq!(again, accepted);
     }
+
+    #[test]
+    fn no_numbers_panic(numbers in any::<[i64; 6]>(), size: i32, pedantic: bool) {
+        let [age, window, msgs, bytes, replicas, limit] = numbers;
+        let request = StreamConfig {
+            name: "S".to_owned(),
+            max_age: age,
+            duplicate_window: window,
+            max_msgs: msgs,
+            max_bytes: bytes,
+            num_replicas: replicas,
+            max_msg_size: size,
+            pedantic,
+            ..StreamConfig::default()
+        };
+        let limits = StreamLimits {
+            duplicate_window: Some(limit),
+            max_bytes_required: pedantic,
+            max_bytes: Some(limit),
+        };
+        let _ = validate_create("S", &request, &limits);
+    }
 }
