@@ -27,6 +27,7 @@ use crate::error::Refusal;
 use crate::frame::{Deframer, HEADER};
 use crate::identity::Identity;
 use crate::lane::{PROLOGUE, Purpose};
+use crate::link::FAREWELL;
 use crate::options::is_host;
 use crate::shared::{Command, Shared};
 use crate::wire::{HELLO_LIMIT, Hello, LINK_LIMIT, LinkFrame, code, printable, refuse};
@@ -132,8 +133,10 @@ async fn say_hello(
     let mut stream = connection.open_uni().await?;
     // Above all lanes: it is small, and settles what the others rest on.
     let _ = stream.set_priority(i32::MAX);
-    stream.write_all(&bytes).await.map_err(|error| lost(connection, &error))?;
-    Ok(stream)
+    match stream.write_all(&bytes).await {
+        Ok(()) => Ok(stream),
+        Err(error) => Err(broken_off(connection, &error.to_string()).await),
+    }
 }
 
 async fn hear_hello(
@@ -195,7 +198,9 @@ impl Inbound {
     async fn accept(connection: &Connection) -> Result<Self, Failure> {
         let mut stream = connection.accept_uni().await?;
         let mut prologue = [0; PROLOGUE];
-        stream.read_exact(&mut prologue).await.map_err(|error| lost(connection, &error))?;
+        if let Err(error) = stream.read_exact(&mut prologue).await {
+            return Err(broken_off(connection, &error.to_string()).await);
+        }
         match Purpose::decode(prologue) {
             Ok(Purpose::Link) => Ok(Self { stream, deframer: Deframer::new(HELLO_LIMIT) }),
             Ok(Purpose::Lane(lane)) => {
@@ -213,19 +218,21 @@ impl Inbound {
                 Ok(None) => {}
                 Err(error) => return Err(Refusal::Protocol(error.to_string()).into()),
             }
-            let read = self.stream.read_buf(self.deframer.space()).await;
-            if read.map_err(|error| lost(connection, &error))? == 0 {
-                return Err(Refusal::Protocol("link stream ended".to_owned()).into());
+            match self.stream.read_buf(self.deframer.space()).await {
+                Ok(0) => return Err(broken_off(connection, "link stream ended").await),
+                Ok(_) => {}
+                Err(error) => return Err(broken_off(connection, &error.to_string()).await),
             }
         }
     }
 }
 
-/// What a failed read or write means: the connection is lost, or the peer broke off the stream.
-fn lost(connection: &Connection, error: &dyn std::fmt::Display) -> Failure {
-    match connection.close_reason() {
-        Some(reason) => reason.into(),
-        None => Refusal::Protocol(error.to_string()).into(),
+/// What the end of a stream means. A peer that refuses drops its streams and closes the connection,
+/// and of the two the first may come first: so wait a little for the true reason.
+async fn broken_off(connection: &Connection, what: &str) -> Failure {
+    match timeout(FAREWELL, connection.closed()).await {
+        Ok(reason) => reason.into(),
+        Err(_) => Refusal::Protocol(what.to_owned()).into(),
     }
 }
 

@@ -86,10 +86,10 @@ impl Mesh {
     async fn handle(&mut self, command: Command) {
         match command {
             Command::Propose { candidate, verdict } => {
-                let connection = candidate.connection.clone();
-                let decided = self.consider(*candidate).await;
-                if let Err(refusal) = &decided {
-                    refuse(&connection, self.shared.name(), refusal);
+                let decided = self.consider(&candidate).await;
+                match &decided {
+                    Ok(()) => self.install(*candidate).await,
+                    Err(refusal) => refuse(&candidate.connection, self.shared.name(), refusal),
                 }
                 // Whoever proposed may have given up: then the connection is closed, or linked and
                 // as good as any.
@@ -103,12 +103,12 @@ impl Mesh {
         }
     }
 
-    /// Makes a connection the link to its peer, unless there is one or there must not be one.
+    /// Whether a connection becomes the link to its peer; if so, an older one is gone afterwards.
     ///
     /// This side is asked only if it decides, or if the deciding side has already said Welcome. So a
     /// second connection with one and the same process is refused by the decider alone, and always
     /// taken by the other, who then knows that its older link is gone.
-    async fn consider(&mut self, candidate: Candidate) -> Result<(), Refusal> {
+    async fn consider(&mut self, candidate: &Candidate) -> Result<(), Refusal> {
         let theirs = &candidate.hello.identity;
         judge_cluster_id(&self.identity.borrow(), theirs)?;
         let name = &theirs.server_name;
@@ -123,14 +123,13 @@ impl Mesh {
             // name must wait until the first is gone.
             let same_server = theirs.server_id == old.server_id
                 || (theirs.store_id.is_some() && theirs.store_id == old.store_id)
-                || advertised(&candidate) == known.info.advertised;
+                || advertised(candidate) == known.info.advertised;
             if alive && !same_server {
                 return Err(Refusal::DuplicateName(name.clone()));
             }
             let peer = known.info.peer;
             self.replace(peer).await;
         }
-        self.install(candidate).await;
         Ok(())
     }
 

@@ -62,7 +62,12 @@ fn violation(ended: Result<Result<(), Failure>, JoinError>) -> Option<Refusal> {
 impl Reader {
     async fn read_link(self, mut inbound: Inbound) -> Result<(), Failure> {
         loop {
-            let frame = inbound.next(&self.link.connection).await?;
+            let frame = match inbound.next(&self.link.connection).await {
+                Ok(frame) => frame,
+                // The peer closed the connection, which is no breach.
+                Err(_) if self.link.connection.close_reason().is_some() => return Ok(()),
+                Err(breach) => return Err(breach),
+            };
             if let LinkFrame::Goodbye(why) = frame {
                 self.link.ended_by_peer(&why);
                 return Ok(());
@@ -76,7 +81,7 @@ impl Reader {
 
     async fn read_beats(self) -> Result<(), Failure> {
         loop {
-            let payload = self.link.connection.read_datagram().await?;
+            let Ok(payload) = self.link.connection.read_datagram().await else { return Ok(()) };
             if !self.emit(Event::Beat { peer: self.link.peer, payload }).await {
                 return Ok(());
             }
