@@ -1,0 +1,2 @@
+//! flotilla-server
+fn main() {}
