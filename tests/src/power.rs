@@ -1,0 +1,140 @@
+//! Power loss: every server's store is on a file system of its own, in an image file mounted by loop device.
+//!
+//! What was written but not synced is in the kernel's memory, not in the image. So the power goes like this: stop
+//! the processes' time, copy the images, kill the processes, and go on with the copies.
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, bail};
+use tempfile::TempDir;
+
+use crate::cluster::Cluster;
+use crate::tool;
+
+/// The size of an image. Images are sparse: what is not written takes no place.
+const SIZE: u64 = 1024 * 1024 * 1024;
+
+/// Stores that can lose power. Dropping it unmounts and deletes them.
+#[derive(Debug)]
+pub struct PowerSupply {
+    outlets: Vec<Outlet>,
+    // Last, so that everything in it is unmounted when it is deleted.
+    _dir: TempDir,
+}
+
+#[derive(Debug)]
+struct Outlet {
+    image: PathBuf,
+    mount: PathBuf,
+    generation: u32,
+}
+
+impl PowerSupply {
+    /// So many stores; `None`, and a line that says so, where file systems cannot be mounted. `sync` of another
+    /// program on this machine would write what ours did not: a test wants the machine for itself.
+    ///
+    /// # Errors
+    /// Making or mounting a file system failed although this machine can do it.
+    pub fn install(stores: usize) -> Result<Option<Self>> {
+        let dir = TempDir::with_prefix("flotilla-power-")?;
+        let mut supply = Self { outlets: Vec::new(), _dir: dir };
+        for index in 0..stores {
+            let mount = supply._dir.path().join(format!("store-{index}"));
+            let image = supply._dir.path().join(format!("store-{index}.0.img"));
+            fs::create_dir(&mount)?;
+            File::create(&image)?.set_len(SIZE)?;
+            if let Err(error) = make(&image).and_then(|()| attach(&image, &mount)) {
+                if index > 0 || !is_unprivileged(&error) {
+                    return Err(error);
+                }
+                tool::skip("the right to mount file systems", "run as root, with loop devices")?;
+                return Ok(None);
+            }
+            supply.outlets.push(Outlet { image, mount, generation: 0 });
+        }
+        Ok(Some(supply))
+    }
+
+    /// A directory on each store.
+    #[must_use]
+    pub fn stores(&self) -> Vec<PathBuf> {
+        self.outlets.iter().map(|outlet| outlet.mount.join("data")).collect()
+    }
+
+    /// Takes the power from all servers at once. They are not running afterwards, and their stores hold what had
+    /// been synced.
+    ///
+    /// # Errors
+    /// A process or a mount did not do as told.
+    pub async fn cut(&mut self, cluster: &mut Cluster) -> Result<()> {
+        for server in cluster.servers() {
+            server.pause()?;
+        }
+        for outlet in &mut self.outlets {
+            outlet.copy()?;
+        }
+        cluster.kill_all().await?;
+        for outlet in &self.outlets {
+            detach(&outlet.mount)?;
+            attach(&outlet.image, &outlet.mount)?;
+        }
+        Ok(())
+    }
+}
+
+impl Drop for PowerSupply {
+    fn drop(&mut self) {
+        for outlet in &self.outlets {
+            if let Err(error) = detach(&outlet.mount) {
+                eprintln!("{error:#}");
+            }
+        }
+    }
+}
+
+impl Outlet {
+    /// Takes the image as it is now for the next one.
+    fn copy(&mut self) -> Result<()> {
+        self.generation += 1;
+        let copy = self.image.with_file_name(format!(
+            "{}.{}.img",
+            self.mount.file_name().unwrap_or_default().to_string_lossy(),
+            self.generation
+        ));
+        run(Command::new("cp").arg("--sparse=always").arg(&self.image).arg(&copy))?;
+        self.image = copy;
+        Ok(())
+    }
+}
+
+fn make(image: &Path) -> Result<()> {
+    // Everything is laid out now, so that a copy does not depend on what the kernel does later.
+    let options = ["-q", "-F", "-E", "lazy_itable_init=0,lazy_journal_init=0"];
+    run(Command::new("mkfs.ext4").args(options).arg(image))
+}
+
+fn attach(image: &Path, mount: &Path) -> Result<()> {
+    run(Command::new("mount").args(["-o", "loop,noatime"]).arg(image).arg(mount))
+}
+
+fn detach(mount: &Path) -> Result<()> {
+    run(Command::new("umount").arg(mount))
+}
+
+fn is_unprivileged(error: &anyhow::Error) -> bool {
+    let text = format!("{error:#}").to_lowercase();
+    ["permission", "permitted", "superuser", "root", "loop device", "no such file", "not found"]
+        .iter()
+        .any(|sign| text.contains(sign))
+}
+
+fn run(command: &mut Command) -> Result<()> {
+    let line = format!("{command:?}");
+    let output = command.output().with_context(|| format!("cannot run {line}"))?;
+    if !output.status.success() {
+        bail!("{line}: {}", String::from_utf8_lossy(&output.stderr).trim());
+    }
+    Ok(())
+}

@@ -1,0 +1,115 @@
+//! A cluster serves the official tools and clients unchanged, and this project's own tool.
+
+use std::path::Path;
+
+use anyhow::{Result, ensure};
+use flotilla_tests::{Cluster, Plan, tool};
+use serde_json::Value;
+
+#[tokio::test]
+async fn the_nats_tool_adds_a_stream_publishes_and_consumes() -> Result<()> {
+    let cluster = Cluster::start(Plan::new(3)?).await?;
+    let Some(nats) = tool::nats(cluster.urls(), cluster.dir())? else { return Ok(()) };
+
+    let added = "stream add ORDERS --subjects ORDERS.* --replicas 3 --defaults";
+    let text = nats.succeed(&words(added)).await?;
+    ensure!(text.contains("Stream ORDERS was created"), "{text}");
+    ensure!(text.contains("Replicas: 3"), "{text}");
+    let again = nats.succeed(&words(added)).await?;
+    ensure!(again.contains("Information for Stream ORDERS"), "creating is idempotent: {again}");
+
+    for number in 1..=20 {
+        let body = format!("order {number}");
+        let text = nats.succeed(&["pub", "ORDERS.new", &body, "--jetstream"]).await?;
+        ensure!(text.contains("Stored in Stream: ORDERS"), "{text}");
+    }
+    let info: Value = serde_json::from_str(&stdout(&nats, "stream info ORDERS --json").await?)?;
+    ensure!(info["state"]["messages"] == 20, "{info}");
+    ensure!(info["config"]["num_replicas"] == 3, "{info}");
+
+    nats.succeed(&words("consumer add ORDERS shipping --pull --ack explicit --defaults")).await?;
+    let text = nats.succeed(&words("consumer next ORDERS shipping --count 20 --raw --ack")).await?;
+    for number in 1..=20 {
+        ensure!(text.contains(&format!("order {number}")), "order {number} is not in {text}");
+    }
+    let info: Value =
+        serde_json::from_str(&stdout(&nats, "consumer info ORDERS shipping --json").await?)?;
+    ensure!(info["num_pending"] == 0, "{info}");
+    ensure!(info["delivered"]["stream_seq"] == 20, "{info}");
+
+    ensure!(nats.succeed(&words("stream ls --names")).await?.contains("ORDERS"));
+    nats.succeed(&words("stream purge ORDERS --force")).await?;
+    let info: Value = serde_json::from_str(&stdout(&nats, "stream info ORDERS --json").await?)?;
+    ensure!(info["state"]["messages"] == 0 && info["state"]["first_seq"] == 21, "{info}");
+    nats.succeed(&words("stream rm ORDERS --force")).await?;
+    let gone = nats.run(&words("stream info ORDERS")).await?;
+    ensure!(gone.code != 0, "{}", gone.text());
+    ensure!(!nats.succeed(&words("stream ls --names")).await?.contains("ORDERS"));
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_python_client_publishes_and_consumes() -> Result<()> {
+    let cluster = Cluster::start(Plan::new(3)?).await?;
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("python/publish_and_consume.py");
+    let Some(python) = tool::nats_py(&script, cluster.urls(), cluster.dir()).await? else {
+        return Ok(());
+    };
+    let client = cluster.client().await?;
+    flotilla_tests::cluster::create_stream(&client, "EVENTS", &["EVENTS.>"], 3).await?;
+    let text = python.succeed(&["EVENTS", "EVENTS.python"]).await?;
+    ensure!(text.contains("published, read and acknowledged 200"), "{text}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn this_project_s_tool_speaks_for_people_and_for_scripts() -> Result<()> {
+    let cluster = Cluster::start(Plan::new(3)?).await?;
+    let flotilla = tool::flotilla(cluster.urls(), cluster.dir())?;
+
+    let text =
+        flotilla.succeed(&words("stream add ORDERS --subjects ORDERS.* --replicas 3")).await?;
+    ensure!(text.contains("Information for Stream ORDERS created"), "{text}");
+    ensure!(text.contains("Cluster Information:") && text.contains("Name: C1"), "{text}");
+    flotilla.succeed(&words("pub ORDERS.new hello --jetstream --count 3")).await?;
+    flotilla.succeed(&words("consumer add ORDERS c1 --pull")).await?;
+    let lines = stdout(&flotilla, "consumer next ORDERS c1 --count 3 --json").await?;
+    let messages: Vec<Value> = lines.lines().map(serde_json::from_str).collect::<Result<_, _>>()?;
+    let sequences: Vec<&Value> = messages.iter().map(|message| &message["stream_seq"]).collect();
+    ensure!(sequences == [1, 2, 3], "{lines}");
+
+    let text = flotilla.succeed(&words("stream cluster step-down ORDERS")).await?;
+    ensure!(text.contains("Requesting leader step down of"), "{text}");
+    ensure!(
+        text.contains("in a 3 peer RAFT group") && text.contains("New leader elected"),
+        "{text}"
+    );
+    let (user, password) = flotilla_tests::cluster::SYSTEM_USER;
+    let text = flotilla
+        .succeed(&["--user", user, "--password", password, "server", "cluster", "step-down"])
+        .await?;
+    ensure!(text.contains("New leader elected"), "{text}");
+
+    for (line, code) in [
+        ("stream info NOPE", 4),
+        ("consumer next ORDERS c1 --wait 100ms", 4),
+        ("stream rm ORDERS", 2),
+        ("server cluster step-down", 5),
+        ("--server nats://127.0.0.1:1 stream ls", 3),
+        ("stream rm ORDERS --force", 0),
+    ] {
+        let ended = flotilla.run(&words(line)).await?;
+        ensure!(ended.code == code, "{line}: {} in place of {code}: {}", ended.code, ended.text());
+    }
+    Ok(())
+}
+
+fn words(line: &str) -> Vec<&str> {
+    line.split(' ').collect()
+}
+
+async fn stdout(tool: &tool::Tool, line: &str) -> Result<String> {
+    let ended = tool.run(&words(line)).await?;
+    ensure!(ended.code == 0, "{line}: {}", ended.text());
+    Ok(ended.stdout)
+}
