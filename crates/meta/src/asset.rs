@@ -117,11 +117,10 @@ impl AssetGroup {
         self.desired.iter().any(|m| m.replica == replica)
     }
 
-    /// Whether it is recorded that `replica` is out: it is not desired, and a leader that knew so has reported a
-    /// committed configuration without it. Only then may its store destroy it: an older report could come from
-    /// before it was added.
-    #[must_use]
-    pub fn excludes(&self, replica: ReplicaId) -> bool {
+    /// Whether it is recorded that `replica`, which was a member once, is out: it is not desired, and a leader that
+    /// knew so has reported a committed configuration without it. An older report could come from before it was
+    /// added.
+    pub(crate) fn excludes(&self, replica: ReplicaId) -> bool {
         !self.desires(replica)
             && self.actual.epoch == self.epoch
             && !self.actual.membership.contains(replica)

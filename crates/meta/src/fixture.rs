@@ -1,10 +1,9 @@
 //! A meta machine to play with in tests.
 
+use std::borrow::Borrow;
+
 use flotilla_raft::{GroupId, ReplicaId, StoreId};
-use flotilla_stream::{
-    AckPolicy, ConsumerConfig, ConsumerLimits, DeliverPolicy, Discard, Retention, StorageKind,
-    StreamConfig, Timestamp,
-};
+use flotilla_stream::{ConsumerConfig, StreamConfig, Timestamp};
 
 use crate::asset::{AssetGroup, Reported, StreamAsset};
 use crate::command::{Command, ConsumerAction, Seat, SeatChange, ServerInfo};
@@ -15,60 +14,31 @@ use crate::server::{ClusterId, PeerLimits};
 
 pub(crate) const ACCOUNT: &str = "A";
 
+/// What has a default is left out, as in a record of an older version.
 pub(crate) fn stream_config(name: &str, subjects: &[&str], replicas: u8) -> StreamConfig {
-    StreamConfig {
-        name: name.to_owned(),
-        description: None,
-        subjects: subjects.iter().map(|s| (*s).to_owned()).collect(),
-        retention: Retention::Limits,
-        max_consumers: None,
-        max_msgs: None,
-        max_bytes: None,
-        max_age: None,
-        max_msgs_per_subject: None,
-        max_msg_size: None,
-        discard: Discard::Old,
-        discard_new_per_subject: false,
-        storage: StorageKind::File,
-        replicas,
-        no_ack: false,
-        duplicate_window: 0,
-        placement: None,
-        sealed: false,
-        deny_delete: false,
-        deny_purge: false,
-        allow_rollup: false,
-        allow_direct: false,
-        first_seq: None,
-        consumer_limits: ConsumerLimits::default(),
-        metadata: [].into(),
-    }
+    let config = serde_json::json!({
+        "name": name,
+        "subjects": subjects,
+        "retention": "Limits",
+        "discard": "Old",
+        "storage": "File",
+        "replicas": replicas,
+        "duplicate_window": 0,
+    });
+    serde_json::from_value(config).unwrap()
 }
 
 pub(crate) fn consumer_config(name: &str, replicas: u8) -> ConsumerConfig {
-    ConsumerConfig {
-        name: name.to_owned(),
-        durable: true,
-        description: None,
-        deliver: DeliverPolicy::All,
-        ack: AckPolicy::Explicit,
-        ack_wait: 30_000_000_000,
-        max_deliver: None,
-        backoff: vec![],
-        filters: vec![],
-        replay_original: false,
-        sample_percent: None,
-        max_waiting: 512,
-        max_ack_pending: Some(1000),
-        headers_only: false,
-        max_request_batch: None,
-        max_request_expires: None,
-        max_request_max_bytes: None,
-        inactive_threshold: None,
-        replicas,
-        memory_storage: false,
-        metadata: [].into(),
-    }
+    let config = serde_json::json!({
+        "name": name,
+        "durable": true,
+        "deliver": "All",
+        "ack": "Explicit",
+        "ack_wait": 30_000_000_000_u64,
+        "max_waiting": 512,
+        "replicas": replicas,
+    });
+    serde_json::from_value(config).unwrap()
 }
 
 pub(crate) fn stores(numbers: &[u64]) -> Vec<StoreId> {
@@ -131,16 +101,18 @@ impl Log {
         outcome
     }
 
-    pub(crate) fn ok(&mut self, command: Command) -> Reply {
-        match self.commit(&command).reply {
+    pub(crate) fn ok(&mut self, command: impl Borrow<Command>) -> Reply {
+        let command = command.borrow();
+        match self.commit(command).reply {
             Reply::Error(error) => panic!("{command:?}: {error}"),
             reply => reply,
         }
     }
 
-    pub(crate) fn refused(&mut self, command: Command) -> MetaError {
+    pub(crate) fn refused(&mut self, command: impl Borrow<Command>) -> MetaError {
+        let command = command.borrow();
         let before = self.meta.base();
-        match self.commit(&command).reply {
+        match self.commit(command).reply {
             Reply::Error(error) => {
                 let unchanged = |meta: &Meta| {
                     (meta.servers().cloned().collect::<Vec<_>>(), meta.tombstones().clone())

@@ -17,6 +17,7 @@
 //! [`Command::ReportMembers`], and the stores that are out destroy theirs and confirm.
 
 mod asset;
+mod bootstrap;
 mod codec;
 mod command;
 mod error;
@@ -27,10 +28,14 @@ mod placement;
 mod quorum;
 pub mod reconcile;
 mod server;
+mod spread;
 
 pub use asset::{
     Asset, AssetGroup, AssetName, ConsumerAsset, Incarnation, Member, Reported, StreamAsset,
     Tombstone, consumer_replicas,
+};
+pub use bootstrap::{
+    Ballot, Bootstrap, BootstrapOptions, Decision, Effect, Input, Message, Ticket,
 };
 pub use codec::DamagedCommand;
 pub use command::{Command, ConsumerAction, Seat, SeatChange, ServerInfo};

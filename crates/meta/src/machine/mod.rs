@@ -295,6 +295,16 @@ impl Meta {
         self.groups.keys().filter_map(|&group| Some((group, self.asset(group)?)))
     }
 
+    /// Whether it is recorded that `replica` is out of a group that lives. Only then may its store destroy it.
+    ///
+    /// A replica not allocated yet is never out: this machine lags, as it may after a restart, and does not know
+    /// that the replica will be added.
+    #[must_use]
+    pub fn excludes(&self, group: GroupId, replica: ReplicaId) -> bool {
+        replica <= self.last_replica
+            && self.asset(group).is_some_and(|a| a.group().excludes(replica))
+    }
+
     /// What was deleted and is not confirmed by every store yet.
     #[must_use]
     pub fn tombstones(&self) -> &BTreeMap<GroupId, Tombstone> {

@@ -15,6 +15,7 @@ use flotilla_raft::StoreId;
 use flotilla_stream::{Placement, StorageKind};
 
 use crate::quorum::quorum;
+use crate::spread::spread;
 use filter::{TagRules, UniqueTags};
 pub use reasons::{NoPeers, Reason};
 
@@ -78,7 +79,7 @@ impl<'a> Fleet<'a> {
         stores
             .iter()
             .copied()
-            .min_by_key(|&s| (!self.is_online(s), leaders(s), spread(self.seed, s)))
+            .min_by_key(|&s| (!self.is_online(s), leaders(s), spread(self.seed, s.0)))
     }
 }
 
@@ -169,15 +170,7 @@ fn sort_by_load(candidates: &mut [&Peer], request: &PlacementRequest<'_>, seed: 
             Reverse(room(p) / step),
             p.assets,
             Reverse(room(p)),
-            spread(seed, p.store),
+            spread(seed, p.store.0),
         )
     });
-}
-
-/// An order of stores that differs with the seed and does not depend on anything else (SplitMix64's finish).
-fn spread(seed: u64, store: StoreId) -> u64 {
-    let mut z = seed ^ store.0.wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    z ^ (z >> 31)
 }

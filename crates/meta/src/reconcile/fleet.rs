@@ -52,7 +52,9 @@ pub fn replace_peer(
     }
     let losses = Losses { gone: [store].into(), missing: &BTreeSet::new() };
     let keep: Vec<_> = asset.group.stores().filter(|s| *s != store).collect();
-    let stores = seats::fill(asset, &asset.config, &keep, &losses.gone, fleet)
+    let mut exclude = offline(fleet);
+    exclude.insert(store);
+    let stores = seats::fill(asset, &asset.config, &keep, &exclude, fleet)
         .map_err(|_| MetaError::PeerRemap)?;
     let plan = seats::plan(asset, &asset.config, stores, &losses, fleet);
     Ok(split_losses(meta, asset, plan, &losses, fleet))
@@ -99,11 +101,16 @@ fn heal_stream(
             seated.extend(successor(meta, store, fleet).filter(|s| !seated.contains(s)));
         }
         // As far as possible: who is gone goes, also when nobody can come.
-        seats::fill(asset, &asset.config, &seated, &BTreeSet::new(), fleet).unwrap_or(seated)
+        seats::fill(asset, &asset.config, &seated, &offline(fleet), fleet).unwrap_or(seated)
     };
     let plan = seats::plan(asset, &asset.config, stores, losses, fleet);
     let replacement = split_losses(meta, asset, plan, losses, fleet);
     (!replacement.is_empty()).then_some(replacement)
+}
+
+/// Who is not there replaces nobody.
+fn offline(fleet: &Fleet<'_>) -> BTreeSet<StoreId> {
+    fleet.peers.iter().filter(|p| !p.online).map(|p| p.store).collect()
 }
 
 /// Who takes the seat of a lost replica before anybody else: the server that bears the lost one's name now, or the
@@ -173,3 +180,6 @@ fn recreate(group: GroupId, stores: &[StoreId], fleet: &Fleet<'_>) -> Option<Com
     let preferred = fleet.least_leading(stores)?;
     Some(Command::Recreate { group, stores: stores.to_vec(), preferred })
 }
+
+#[cfg(test)]
+mod tests;

@@ -133,12 +133,12 @@ impl StoreReconciler<'_> {
         for replica in local {
             if replica.incarnation != group.incarnation {
                 self.put_aside([replica], actions);
-            } else if group.excludes(replica.replica) {
+            } else if self.meta.excludes(group.id, replica.replica) {
                 actions.push(Action::Destroy(*replica));
             }
         }
         for member in group.former.iter().filter(|m| m.store == self.store) {
-            if group.excludes(member.replica) && !is_here(member.replica) {
+            if self.meta.excludes(group.id, member.replica) && !is_here(member.replica) {
                 actions.push(Action::Confirm { group: group.id, replica: member.replica });
             }
         }
@@ -154,3 +154,6 @@ impl StoreReconciler<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
