@@ -34,6 +34,13 @@ fn an_empty_file_is_the_defaults() {
 }
 
 #[test]
+fn zero_is_the_default_where_zero_would_mean_nothing() {
+    let zeros = "max_payload: 0, max_pending: 0, max_control_line: 0, max_connections: 0, port: 0
+                 ping_max: 0, ping_interval: \"0s\", write_deadline: \"0s\", http_port: 0";
+    assert_eq!(options(zeros), Options::default());
+}
+
+#[test]
 fn listen_takes_a_port_or_an_address_and_host_and_port_win() {
     for (text, host, port) in [
         ("listen=4223", "0.0.0.0", "4223"),

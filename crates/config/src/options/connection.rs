@@ -41,6 +41,9 @@ impl Default for ConnectionLimits {
 /// The most that a message may be allowed to be: 64 MiB.
 pub const MAX_PAYLOAD_LIMIT: u32 = 64 << 20;
 
+/// The most that a protocol line may be allowed to be: 1 MiB.
+const MAX_CONTROL_LINE_LIMIT: u32 = 1 << 20;
+
 /// Shorter intervals would be a load of their own.
 const MIN_PING_INTERVAL: Duration = Duration::from_millis(10);
 
@@ -109,13 +112,13 @@ pub(super) fn read(fields: &mut Fields<'_, '_>) -> ConnectionLimits {
         Some(0) => defaults.max_connections,
         Some(number) => u32::try_from(number).ok(),
     };
-    let max_pending = fields.integer("max_pending", 1..=i64::MAX);
+    let max_pending = fields.positive("max_pending", i64::MAX);
     ConnectionLimits {
         max_payload: fields
-            .count("max_payload", 1..=MAX_PAYLOAD_LIMIT)
+            .positive("max_payload", MAX_PAYLOAD_LIMIT)
             .unwrap_or(defaults.max_payload),
         max_control_line: fields
-            .count("max_control_line", 64..=1 << 20)
+            .positive("max_control_line", MAX_CONTROL_LINE_LIMIT)
             .unwrap_or(defaults.max_control_line),
         max_pending: max_pending
             .and_then(|bytes| u64::try_from(bytes).ok())
@@ -124,7 +127,7 @@ pub(super) fn read(fields: &mut Fields<'_, '_>) -> ConnectionLimits {
         ping_interval: fields
             .duration_of_at_least("ping_interval", MIN_PING_INTERVAL)
             .unwrap_or(defaults.ping_interval),
-        ping_max: fields.count("ping_max", 1..=1000).unwrap_or(defaults.ping_max),
+        ping_max: fields.positive("ping_max", u32::MAX).unwrap_or(defaults.ping_max),
         write_deadline: fields
             .duration_of_at_least("write_deadline", Duration::from_millis(1))
             .unwrap_or(defaults.write_deadline),

@@ -109,6 +109,21 @@ impl<'a, 'f> Fields<'a, 'f> {
         self.integer(name, low.into()..=high.into()).and_then(|number| T::try_from(number).ok())
     }
 
+    /// A whole number from one up; zero counts as absent, as in NATS.
+    pub(super) fn positive<T: TryFrom<i64> + Into<i64>>(
+        &mut self,
+        name: &'static str,
+        high: T,
+    ) -> Option<T> {
+        if let Some(Value { kind: ValueKind::Integer(integer), .. }) = self.value(name)
+            && integer.number == 0
+        {
+            return None;
+        }
+        let number = self.integer(name, 1..=high.into())?;
+        T::try_from(number).ok()
+    }
+
     pub(super) fn text(&mut self, name: &'static str) -> Option<&'a str> {
         let value = self.value(name)?;
         match &value.kind {
@@ -167,13 +182,13 @@ impl<'a, 'f> Fields<'a, 'f> {
         None
     }
 
-    /// A duration that is not too short to work with.
+    /// A duration that is not too short to work with; zero counts as absent, as in NATS.
     pub(super) fn duration_of_at_least(
         &mut self,
         name: &'static str,
         low: Duration,
     ) -> Option<Duration> {
-        let duration = self.duration(name)?;
+        let duration = self.duration(name).filter(|duration| !duration.is_zero())?;
         if duration < low {
             self.fail(name, Reason::TooShort { name, low });
             return None;

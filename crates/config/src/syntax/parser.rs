@@ -228,18 +228,20 @@ impl<'p, 's, 't> FileParser<'p, 's, 't> {
         }
     }
 
-    /// What stands between a key and its value: `:`, `=` or blanks. A value on the next line must be
-    /// one that cannot be taken for a key.
+    /// What stands between a key and its value: `:`, `=` or blanks. A value on a later line must be one that
+    /// nobody takes for the next key.
     fn separator(&mut self, key: &str) -> Result<(), SyntaxError> {
         let behind = self.cursor.position();
         let mut broke = self.cursor.skip_lines();
+        let mut quoted = false;
         if matches!(self.cursor.peek(), Some(':' | '=')) {
             self.cursor.next();
             broke = self.cursor.skip_lines();
+            quoted = matches!(self.cursor.peek(), Some('"' | '\''));
         }
         let absent = match self.cursor.peek() {
             None | Some('}' | ']' | ',' | ';') => true,
-            Some(c) => broke && !matches!(c, '{' | '[' | '('),
+            Some(c) => broke && !quoted && !matches!(c, '{' | '[' | '('),
         };
         if absent {
             let fault = Fault::ExpectedValue(key.to_owned());

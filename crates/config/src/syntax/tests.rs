@@ -155,6 +155,15 @@ fn a_brace_needs_no_blank_before_it() {
 }
 
 #[test]
+fn a_value_on_the_next_line_is_one_that_is_no_key() {
+    let map = root("cluster\n{\n\"name\":\n  \"C1\"\n}\na:\n[x]");
+    assert_eq!(text_at(&map, "cluster/name"), "C1");
+    assert_eq!(words(&map, "a"), ["x"]);
+    assert!(fails("a:\n\"b\": 1").contains("after the value, but got `:`"));
+    assert!(fails("a\n\"b\": 1").contains("expected a value after the key \"a\""));
+}
+
+#[test]
 fn a_value_may_begin_with_a_comment_sign() {
     // Like NATS: behind the separator, passwords such as `#secret` are values.
     assert_eq!(text_at(&root("pass: #abc"), "pass"), "#abc");
