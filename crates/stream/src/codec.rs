@@ -37,6 +37,9 @@ pub enum DamagedCommand {
     /// There are bytes behind the end.
     #[error("{0} bytes follow the end of the command")]
     TrailingBytes(usize),
+    /// It decodes, and says what nobody writes.
+    #[error("it contradicts itself: {0}")]
+    Contradiction(&'static str),
     /// The body is not what its kind says.
     #[error("the body of kind {kind} does not decode: {reason}")]
     Body {

@@ -160,6 +160,9 @@ pub struct ConsumerConfig {
     /// Subjects delivered; empty means all.
     #[serde(default)]
     pub filters: Vec<String>,
+    /// Whether a single filter was given as a list: clients check that it is told back as they gave it.
+    #[serde(default)]
+    pub filter_list: bool,
     /// Whether delivery keeps the pace of publication.
     #[serde(default)]
     pub replay_original: bool,

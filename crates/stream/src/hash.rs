@@ -12,6 +12,10 @@ pub(crate) enum Fold {
     Removal = 3,
     Outcome = 4,
     Config = 5,
+    Delivery = 6,
+    Settled = 7,
+    Cursor = 8,
+    Postponed = 9,
 }
 
 /// A hash over everything applied so far. It is a function of the applied commands only, so two

@@ -6,10 +6,14 @@
 //!
 //! * [`PublishBatchBuilder`] and [`StreamCommand`] make the entries of a stream's log.
 //! * [`Stream`] applies them and answers questions about what it holds, without reading a body.
+//! * [`Consumer`] applies the entries of a consumer's log, which [`Leader`] plans, at its leader, from
+//!   pull requests, acknowledgements and its replica of the stream.
 
 mod codec;
 mod command;
 mod config;
+mod consumer;
+mod duration;
 mod hash;
 mod headers;
 mod record;
@@ -24,6 +28,11 @@ pub use command::{
 pub use config::{
     AckPolicy, ConsumerConfig, ConsumerLimits, DeliverPolicy, Discard, Placement, Retention,
     StorageKind, StreamConfig,
+};
+pub use consumer::{
+    Ack, AckKind, AckSubject, AckVerb, Closing, Consumer, ConsumerAdvisory, ConsumerApplied,
+    ConsumerEffect, ConsumerInput, Delivery, Leader, Pending, PlannedSend, Position, PullRequest,
+    Settled, Settlement, Status, Ticket, encode_consumer_update,
 };
 pub use record::{Record, RecordMeta, message_size};
 pub use sequence::SequenceRange;

@@ -5,8 +5,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{dedup::Dedup, machine::Stream, messages::Messages};
 use crate::{
-    DamagedCommand, RecordMeta, SequenceRange, StreamConfig, Timestamp, codec, hash::RunningHash,
-    sequence::UNREACHED,
+    DamagedCommand, RecordMeta, SequenceRange, StorageKind, StreamConfig, Timestamp, codec,
+    hash::RunningHash, sequence::UNREACHED,
 };
 
 /// The kind byte of a stream's base.
@@ -123,6 +123,20 @@ impl Stream {
             hash: self.hash.value(),
         };
         codec::encode(KIND_STREAM_BASE, &base)
+    }
+
+    /// The first and the last sequence that a base knows of, and where its messages are kept. What segments hold
+    /// outside is not part of it.
+    ///
+    /// # Errors
+    /// When the base is damaged.
+    pub fn extent_of_base(base: &[u8]) -> Result<(u64, u64, StorageKind), RestoreError> {
+        let (kind, body) = codec::split(base)?;
+        if kind != KIND_STREAM_BASE {
+            return Err(DamagedCommand::UnknownKind(kind).into());
+        }
+        let base: Base = codec::decode_body(kind, body)?;
+        Ok((base.first_seq, base.last_seq, base.config.storage))
     }
 
     /// The stream that gave `base`, from it and from what the segments hold. The host applies the log

@@ -1,5 +1,7 @@
 //! What consumers and the API ask a stream, all without reading a body.
 
+use std::collections::BTreeSet;
+
 use super::{filter::FilterSet, machine::Stream};
 use crate::{SequenceRange, Timestamp};
 
@@ -151,6 +153,28 @@ impl Stream {
             wanted.filter(|subject| subject.count > 0).map(|subject| subject.last).collect()
         };
         last.sort_unstable();
+        last
+    }
+
+    /// The messages in `range` that are the last of their subject in it and that `filter` asks for, in
+    /// order.
+    pub fn last_per_subject_in(&self, filter: &mut FilterSet, range: SequenceRange) -> Vec<u64> {
+        if range.last >= self.messages.last_seq {
+            let mut last = self.last_per_subject(filter);
+            last.retain(|seq| *seq >= range.first);
+            return last;
+        }
+        filter.refresh(&self.messages.subjects);
+        let mut met = BTreeSet::new();
+        let mut last: Vec<u64> = self
+            .messages
+            .index
+            .iter_masked_below(range.last + 1, filter.mask())
+            .take_while(|(seq, _)| *seq >= range.first)
+            .filter(|(_, slot)| filter.takes(slot) && met.insert(slot.subject.place()))
+            .map(|(seq, _)| seq)
+            .collect();
+        last.reverse();
         last
     }
 

@@ -279,8 +279,6 @@ fn compare(bench: &Bench, model: &Model, filter: &mut FilterSet, from: u64) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(96))]
-
     #[test]
     fn the_stream_is_the_model(
         limits in limits(),
