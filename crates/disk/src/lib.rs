@@ -11,12 +11,17 @@ mod disk;
 mod fields;
 mod mem_disk;
 mod seeded;
+mod segment;
 mod store;
 mod wal;
 
 pub use disk::{Disk, DiskError, FileId};
 pub use mem_disk::{Failure, MemDisk, Operation};
 pub use seeded::Seeded;
+pub use segment::{
+    DamagedRange, OpenedSegments, ReadError, SegmentError, SegmentJob, SegmentOptions,
+    SegmentRecord, SegmentRecordMeta, SegmentStore, SegmentSummary, Staging, StagingError,
+};
 pub use store::{MAX_BOOTSTRAP, StoreError, StoreFile, StoreRecord};
 pub use wal::{
     BaseRecord, Damage, EntryIdentity, LostBase, LostRange, MAX_BODY, MissingEntries, Pin,

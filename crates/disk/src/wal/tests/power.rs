@@ -76,7 +76,7 @@ fn every_crash_point_of_a_small_run_keeps_what_was_acknowledged() {
 
 #[test]
 fn repeated_power_losses_over_random_runs_lose_nothing() {
-    for seed in 0..60 {
+    for seed in 0..40 {
         let mut random = Seeded::new(seed);
         let disk = MemDisk::new();
         let mut model = Model::default();

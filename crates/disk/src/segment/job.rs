@@ -1,0 +1,192 @@
+//! Work on segment files that any thread may do.
+
+use std::io::IoSlice;
+
+use bytes::Bytes;
+use flotilla_raft::GroupId;
+
+use super::format::{HEADER, Slot, encode_index, header};
+use super::record::parse;
+use super::stream_dir;
+use crate::disk::{Disk, DiskError, FileId, parent, read_exact};
+
+/// What is written to one file.
+#[derive(Clone, Debug)]
+pub(super) struct Part {
+    pub(super) path: String,
+    pub(super) create: bool,
+    pub(super) offset: u64,
+    pub(super) bytes: Vec<Bytes>,
+    /// Where the records end, without an index.
+    pub(super) records_end: u64,
+}
+
+/// The records of a sealed segment that stay.
+#[derive(Clone, Debug)]
+pub(super) struct Compaction {
+    pub(super) first_seq: u64,
+    pub(super) last_seq: u64,
+    pub(super) path: String,
+    pub(super) live: Vec<Slot>,
+}
+
+#[derive(Clone, Debug)]
+pub(super) enum Step {
+    Write(Part),
+    Overwrite { path: String, offset: u64, bytes: Bytes },
+    Compact(Compaction),
+    Remove { path: String },
+}
+
+/// A piece of work on one stream's files. Whoever has run it tells the store how it ended
+/// ([`SegmentStore::finished`](super::SegmentStore::finished)). Jobs of one stream run in the order in which they
+/// were taken.
+#[derive(Clone, Debug)]
+pub struct SegmentJob {
+    pub(super) group: GroupId,
+    pub(super) id: u64,
+    pub(super) steps: Vec<Step>,
+}
+
+impl SegmentJob {
+    /// Whose.
+    #[must_use]
+    pub fn group(&self) -> GroupId {
+        self.group
+    }
+
+    /// Its number, for [`SegmentStore::finished`](super::SegmentStore::finished).
+    #[must_use]
+    pub fn id(&self) -> u64 {
+        self.id
+    }
+
+    /// How many bytes it writes.
+    #[must_use]
+    pub fn byte_len(&self) -> usize {
+        let steps = self.steps.iter().map(|step| match step {
+            Step::Write(part) => part.bytes.iter().map(Bytes::len).sum(),
+            Step::Overwrite { bytes, .. } => bytes.len(),
+            Step::Compact(job) => job.live.iter().map(|slot| slot.length as usize).sum(),
+            Step::Remove { .. } => 0,
+        });
+        steps.sum()
+    }
+
+    /// Does it. When this returns `Ok`, all of it is durable.
+    pub fn run(&self, disk: &dyn Disk) -> Result<(), DiskError> {
+        let dir = stream_dir(self.group);
+        let mut names_changed = false;
+        for step in &self.steps {
+            match step {
+                Step::Write(part) => {
+                    if part.create {
+                        make_dir(disk, &dir)?;
+                        names_changed = true;
+                    }
+                    part.write(disk)?;
+                }
+                Step::Overwrite { path, offset, bytes } => {
+                    with_file(disk, disk.open(path)?, |file| {
+                        disk.write_vectored_at(file, *offset, &[IoSlice::new(bytes)])?;
+                        disk.sync_data(file)
+                    })?;
+                }
+                Step::Compact(job) => {
+                    job.run(disk, self.group)?;
+                    names_changed = true;
+                }
+                Step::Remove { path } => {
+                    match disk.remove(path) {
+                        Ok(()) | Err(DiskError::NotFound { .. }) => {}
+                        Err(error) => return Err(error),
+                    }
+                    names_changed = true;
+                }
+            }
+        }
+        if names_changed { disk.sync_dir(&dir) } else { Ok(()) }
+    }
+}
+
+/// Makes a directory below the store, durably.
+pub(super) fn make_dir(disk: &dyn Disk, dir: &str) -> Result<(), DiskError> {
+    disk.create_dir(dir)?;
+    let mut above = parent(dir);
+    loop {
+        disk.sync_dir(above)?;
+        if above.is_empty() {
+            return Ok(());
+        }
+        above = parent(above);
+    }
+}
+
+pub(super) fn open_or_create(disk: &dyn Disk, path: &str) -> Result<FileId, DiskError> {
+    match disk.create(path) {
+        Err(DiskError::Exists { .. }) => disk.open(path),
+        made => made,
+    }
+}
+
+/// Closes the file whatever happens.
+pub(super) fn with_file<T, E>(
+    disk: &dyn Disk,
+    file: FileId,
+    work: impl FnOnce(FileId) -> Result<T, E>,
+) -> Result<T, E> {
+    let done = work(file);
+    disk.close(file);
+    done
+}
+
+impl Part {
+    fn write(&self, disk: &dyn Disk) -> Result<(), DiskError> {
+        // An earlier attempt may have left the file; what it holds from here on is written anew.
+        let file =
+            if self.create { open_or_create(disk, &self.path) } else { disk.open(&self.path) };
+        with_file(disk, file?, |file| {
+            let parts: Vec<_> = self.bytes.iter().map(|bytes| IoSlice::new(bytes)).collect();
+            disk.write_vectored_at(file, self.offset, &parts)?;
+            let end = self.offset + self.bytes.iter().map(|bytes| bytes.len() as u64).sum::<u64>();
+            if disk.len(file)? > end {
+                disk.truncate(file, end)?;
+            }
+            disk.sync_data(file)
+        })
+    }
+}
+
+impl Compaction {
+    /// Writes the live records to a new file and puts it in the place of the old one.
+    fn run(&self, disk: &dyn Disk, group: GroupId) -> Result<(), DiskError> {
+        let fresh = format!("{}.compact", self.path);
+        let mut bytes = header(group, self.first_seq);
+        let mut slots = Vec::with_capacity(self.live.len());
+        with_file(disk, disk.open(&self.path)?, |file| {
+            for slot in &self.live {
+                let read = read_exact(disk, file, u64::from(slot.offset), slot.length as usize)?;
+                let good = read.map(Bytes::from).filter(|record| parse(record, group).is_some());
+                // Dropping a damaged record would hide the damage.
+                let good = good.ok_or_else(|| DiskError::Io {
+                    operation: "compact",
+                    path: self.path.clone(),
+                    reason: format!("record {} is damaged; it must be repaired first", slot.seq),
+                })?;
+                let offset = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
+                slots.push(Slot { offset, ..slot.clone() });
+                bytes.extend_from_slice(&good);
+            }
+            Ok(())
+        })?;
+        debug_assert!(bytes.len() >= HEADER);
+        let end = bytes.len() as u64;
+        bytes.extend(encode_index(group, self.first_seq, self.last_seq, end, &slots));
+        with_file(disk, open_or_create(disk, &fresh)?, |file| {
+            disk.truncate(file, 0)?;
+            disk.write_vectored_at(file, 0, &[IoSlice::new(&bytes)])?;
+            disk.sync_data(file)
+        })?;
+        disk.rename(&fresh, &self.path)
+    }
+}
