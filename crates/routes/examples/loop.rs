@@ -1,5 +1,5 @@
 //! Throughput of one Raft lane between two servers in this process, each with a runtime of one
-//! thread: `cargo run --release -p flotilla-routes --example loop [MiB]`.
+//! thread: `cargo run --release -p flotilla-routes --example loop [MiB [frame size]...]`.
 
 use std::error::Error;
 use std::net::SocketAddr;
@@ -16,8 +16,13 @@ use tokio::sync::mpsc::Receiver;
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
 fn main() -> Result<()> {
-    let mebibytes: usize = std::env::args().nth(1).map_or(Ok(512), |text| text.parse())?;
-    for size in [256, 4 << 10, 64 << 10] {
+    let mut arguments = std::env::args().skip(1).map(|text| text.parse());
+    let mebibytes: usize = arguments.next().unwrap_or(Ok(512))?;
+    let mut sizes = arguments.collect::<std::result::Result<Vec<usize>, _>>()?;
+    if sizes.is_empty() {
+        sizes = vec![256, 4 << 10, 64 << 10];
+    }
+    for size in sizes {
         // Small frames cost by the frame, so send fewer bytes of them.
         let bytes = if size < 1024 { mebibytes << 16 } else { mebibytes << 20 };
         measure(size, bytes / size)?;

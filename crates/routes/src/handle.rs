@@ -144,7 +144,7 @@ impl Handle {
         self.send_parts(peer, lane, Parts::from_iter([frame]))
     }
 
-    /// As [`send`](Self::send), for a frame that lies in parts. Parts of 1 KiB and more are not
+    /// As [`send`](Self::send), for a frame that lies in parts. Parts of 64 KiB and more are not
     /// copied.
     pub fn send_parts(&self, peer: PeerId, lane: Lane, frame: Parts) -> Result<(), SendError> {
         let link = self.link(peer).ok_or(SendError::NotConnected(peer))?;
@@ -192,7 +192,7 @@ impl Handle {
     }
 
     /// Changes what this server says about itself, and tells all peers. Names, `server_id` and
-    /// `boot_id` stay as they are.
+    /// `boot_id` stay as they are. `change` must not use the handle.
     pub fn update_identity(&self, change: impl FnOnce(&mut Identity)) -> Result<(), OptionError> {
         let mut checked = Ok(());
         self.shared.identity.send_if_modified(|identity| {

@@ -16,7 +16,8 @@ pub struct Options {
     /// The UDP address to listen on and to dial from. Port 0 takes a free one.
     pub listen: SocketAddr,
     /// Host and port that other servers are told to dial (`cluster_advertise`). Without it they
-    /// take the address that they see.
+    /// take the address that they see. With `tls`, this server's certificate must be valid for the
+    /// one or the other, since that is what servers that learn of it by gossip dial and verify.
     pub advertise: Option<(String, u16)>,
     /// Servers to dial for ever (`routes` in the configuration). One that is up is enough: it
     /// tells of the others.

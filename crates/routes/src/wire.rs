@@ -152,6 +152,14 @@ mod tests {
         assert_eq!(Refusal::from(error), refusal);
     }
 
+    /// Fields of newer servers are passed over, but not to any depth.
+    #[test]
+    fn nesting_is_bounded() {
+        let begin = [&[VERSION, 0x81, 0xa5][..], b"Hello", &[0x81, 0xa1], b"x"].concat();
+        let bytes = [begin, vec![0x91; HELLO_LIMIT]].concat();
+        assert!(matches!(LinkFrame::decode(&bytes), Err(WireError::Malformed(_))));
+    }
+
     #[test]
     fn text_from_a_peer_cannot_forge_log_lines() {
         assert_eq!(printable(b"a\n[INF] b\x1b[2J"), "a\u{fffd}[INF] b\u{fffd}[2J");
