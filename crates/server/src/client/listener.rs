@@ -13,7 +13,7 @@ use tokio::time::{Instant, sleep, timeout};
 
 use super::connection::{Connection, ConnectionInfo, SubscriptionInfo};
 use super::options::ClientOptions;
-use super::registry::Registered;
+use super::registry::{NoPlace, Registered};
 use super::service::{ConnectionObserver, Service};
 use super::session::Session;
 use super::{reader, writer};
@@ -118,7 +118,7 @@ impl ClientListener {
     /// Lame duck mode: accepts nobody any more, tells the clients to go elsewhere, waits for `grace`, and closes the
     /// connections one by one over `duration`, so that not all arrive at the other servers at once.
     pub async fn lame_duck(&self, grace: Duration, duration: Duration) {
-        self.accepting.abort();
+        self.stop_accepting();
         self.update_info(|info| info.lame_duck_mode = true);
         let registry = &self.service.registry;
         // Whoever goes by itself is not waited for.
@@ -137,11 +137,17 @@ impl ClientListener {
     /// Accepts nobody any more, closes all connections after what waits for them is written, and waits until they
     /// are gone: no longer than `write_deadline` in all but the last moments.
     pub async fn shutdown(&self) {
-        self.accepting.abort();
+        self.stop_accepting();
         for connection in self.service.registry.all() {
             connection.close(CloseReason::ServerShutdown);
         }
         self.service.registry.until_empty().await;
+    }
+
+    fn stop_accepting(&self) {
+        self.accepting.abort();
+        // The task may be in the midst of an accept, on another thread.
+        self.service.registry.close();
     }
 }
 
@@ -178,10 +184,11 @@ fn accept(service: &Arc<Service>, socket: TcpStream, remote: SocketAddr) {
     let client = Arc::new(Client::new(router.next_connection(), options.max_pending));
     let connection = Arc::new(Connection::new(client, remote));
     match service.registry.register(Arc::clone(&connection), options.max_connections) {
-        Some(registered) => {
+        Ok(registered) => {
             tokio::spawn(serve(Arc::clone(service), socket, registered));
         }
-        None => {
+        Err(NoPlace::Closed) => {}
+        Err(NoPlace::Full) => {
             let info = connection.info_of(&service.info());
             tokio::spawn(turn_away(socket, info));
         }

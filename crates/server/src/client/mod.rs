@@ -1,7 +1,7 @@
 //! Clients that speak the NATS protocol over TCP.
 //!
-//! Of each connection one task reads ([`reader`]) and one writes ([`writer`]). The reader takes all that has arrived,
-//! applies every operation in it ([`session`]), and hands the outcome to the outboxes as one batch; the writer sleeps
+//! Of each connection one task reads (`reader`) and one writes (`writer`). The reader takes all that has arrived,
+//! applies every operation in it (`session`), and hands the outcome to the outboxes as one batch; the writer sleeps
 //! until its outbox holds something, and writes all of it at once.
 
 mod connection;

@@ -105,6 +105,7 @@ impl<'a, 'm> Fanout<'a, 'm> {
             Delivery::new(message.subject, message.reply, headers, message.payload)
         });
         self.staging.message(client, message.size(), |out| {
+            out.reserve(delivery.encoded_size(&subscription.sid));
             delivery.put(out, &subscription.sid, client.takes_headers());
         });
         true
