@@ -4,7 +4,7 @@ use std::net::{SocketAddr, UdpSocket};
 use std::time::Duration;
 
 use flotilla_relay::{Change, Pairs, Relay, Server};
-use flotilla_routes::{DownReason, Lane, RouteUrl};
+use flotilla_routes::{DownReason, Event, Lane, RouteUrl};
 
 use crate::cluster::{Node, options};
 
@@ -93,4 +93,27 @@ fn frames_survive_a_bad_network() {
     assert!(
         relay.traffic("n1", "n2").unwrap().lost > 0 || relay.traffic("n2", "n1").unwrap().lost > 0
     );
+}
+
+/// Four transfers as large as they may be are under way; an append and a beat wait for none of them.
+#[test]
+fn appends_and_beats_overtake_catch_up() {
+    const MEBIBYTES: usize = 15;
+    let (relay, mut nodes) = start(&["n1", "n2"], |options| {
+        options.timing.idle = Duration::from_secs(60);
+    });
+    let [a, b] = &mut nodes[..] else { panic!("two servers") };
+    let (of_b, of_a) = (a.peer_up("n2").peer, b.peer_up("n1").peer);
+    relay.change(&Pairs::all(), Change::Delay(Duration::from_millis(2))).unwrap();
+    for transfer in 0..4 {
+        for _ in 0..MEBIBYTES {
+            a.handle.send(of_b, Lane::Bulk(transfer), vec![0; 1 << 20].into()).unwrap();
+        }
+    }
+    a.handle.send(of_b, Lane::Raft(0), "append".into()).unwrap();
+    assert_eq!(a.handle.beat(&"alive".into()), 1);
+    assert_eq!(b.frames(of_a, Lane::Raft(0), 1), ["append"]);
+    assert_eq!(b.beat(of_a), "alive");
+    let bulk = b.passed().filter(|event| matches!(event, Event::Frames { .. })).count();
+    assert!(bulk < 2 * MEBIBYTES, "{bulk} of {} mebibytes came first", 4 * MEBIBYTES);
 }
