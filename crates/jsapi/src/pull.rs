@@ -204,6 +204,7 @@ mod tests {
             max_deliver: None,
             backoff: Vec::new(),
             filters: Vec::new(),
+            filter_list: false,
             replay_original: false,
             sample_percent: None,
             max_waiting: 512,

@@ -21,7 +21,7 @@ impl ConsumerConfig {
     fn of(config: &domain::ConsumerConfig) -> Self {
         let (deliver_policy, opt_start_seq, opt_start_time) = start(config.deliver);
         let (filter_subject, filter_subjects) = match config.filters.as_slice() {
-            [filter] => (filter.clone(), Vec::new()),
+            [filter] if !config.filter_list => (filter.clone(), Vec::new()),
             filters => (String::new(), filters.to_vec()),
         };
         let without_acks = config.ack == domain::AckPolicy::None;

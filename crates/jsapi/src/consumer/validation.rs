@@ -70,6 +70,8 @@ pub fn validate(
         max_deliver,
         backoff,
         filters,
+        // Only one filter can be told back in two ways.
+        filter_list: config.filter_subjects.len() == 1,
         replay_original: config.replay_policy == ReplayPolicy::Original,
         sample_percent: sample_percent(&config.sample_freq)?,
         max_waiting: max_waiting(config.max_waiting),

@@ -220,11 +220,25 @@ fn what_decided_deliveries_stays() {
     assert_eq!(check_update(&old, &free), Ok(()));
 }
 
+/// Clients take another form than theirs for a server that does not know the field.
+#[test]
+fn a_filter_is_told_in_the_form_it_was_given() {
+    let told = |fields| ConsumerConfig::told(&create(fields).unwrap(), "2.10.29");
+    let one = told(r#""durable_name":"C","filter_subject":"a""#);
+    assert_eq!((one.filter_subject.as_str(), one.filter_subjects.len()), ("a", 0));
+    let list = told(r#""durable_name":"C","filter_subjects":["a"]"#);
+    assert_eq!(
+        (list.filter_subject.as_str(), list.filter_subjects.as_slice()),
+        ("", &["a".to_owned()][..])
+    );
+}
+
 fn any_fields() -> impl Strategy<Value = String> {
     let limit = || prop_oneof![Just(-1_i64), Just(0), 1_i64..1 << 30];
     let ack = prop::sample::select(vec!["none", "all", "explicit"]);
     let start = prop::sample::select(vec![
         r#""deliver_policy":"all""#,
+        r#""deliver_policy":"all","filter_subjects":["a"]"#,
         r#""deliver_policy":"last_per_subject","filter_subject":"a""#,
         r#""deliver_policy":"by_start_sequence","opt_start_seq":9,"filter_subjects":["a","b"]"#,
         r#""deliver_policy":"by_start_time","opt_start_time":"2024-01-02T03:04:05.6+02:00""#,
