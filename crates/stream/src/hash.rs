@@ -16,6 +16,8 @@ pub(crate) enum Fold {
     Settled = 7,
     Cursor = 8,
     Postponed = 9,
+    Interest = 10,
+    Skipped = 11,
 }
 
 /// A hash over everything applied so far. It is a function of the applied commands only, so two

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use super::KIND_CHANGE;
-use crate::{StreamConfig, Timestamp, codec};
+use crate::{SequenceRange, StreamConfig, Timestamp, codec};
 
 /// A change to a stream, with the time its leader stamped on it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -37,6 +37,30 @@ pub enum StreamChange {
     },
     /// Obey another configuration. The name and the storage cannot change.
     Update(Box<StreamConfig>),
+    /// Keep messages for a consumer, on an interest or work-queue stream. It commits before the consumer
+    /// starts, so that nothing it must get is dropped before it could say so. Again with other filters,
+    /// it replaces the filters only.
+    SetInterest {
+        /// The consumer's id, which is never given to another.
+        consumer: u64,
+        /// What it asks for; empty means all.
+        filters: Vec<String>,
+        /// Whether it begins with what is stored after this.
+        new_only: bool,
+    },
+    /// Keep nothing for this consumer any more. It commits before the consumer is gone.
+    DropInterest {
+        /// The consumer's id.
+        consumer: u64,
+    },
+    /// A consumer needs these sequences no more, which is committed in its own log: it acknowledged them,
+    /// or passed over them. Any order, and any number of times.
+    Acknowledge {
+        /// The consumer's id.
+        consumer: u64,
+        /// The sequences.
+        done: Vec<SequenceRange>,
+    },
     /// Move the applied time, so that what is too old goes.
     Expire,
 }

@@ -1,11 +1,11 @@
 //! What applying one entry of a consumer's log came to.
 
 use super::Ticket;
-use crate::Timestamp;
+use crate::{SequenceRange, Timestamp};
 
 /// All that one applied entry did; the same on every replica. The leader's host hands it to
 /// [`Leader`](super::Leader), which knows what may be sent and answered now. For a stream that keeps
-/// messages until they are acknowledged, `settled` is what its leader must hear.
+/// messages until they are acknowledged, `done` is what its leader must hear.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct ConsumerApplied {
     /// Which proposal it was, if a leader's plan made it.
@@ -14,6 +14,9 @@ pub struct ConsumerApplied {
     pub delivered: Vec<Delivery>,
     /// The messages that are no longer waiting for an acknowledgement.
     pub settled: Vec<Settled>,
+    /// The sequences that the consumer needs no more, for
+    /// [`StreamChange::Acknowledge`](crate::StreamChange::Acknowledge).
+    pub done: Vec<SequenceRange>,
     /// Messages to be delivered again at a time of the client's choice, ascending.
     pub naked: Vec<u64>,
     /// Whether new deliveries were refused, because they were planned from another cursor.
@@ -28,6 +31,7 @@ impl ConsumerApplied {
         self.ticket = None;
         self.delivered.clear();
         self.settled.clear();
+        self.done.clear();
         self.naked.clear();
         self.stale = false;
         self.updated = false;

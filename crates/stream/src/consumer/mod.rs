@@ -14,6 +14,7 @@ mod landing;
 mod leader;
 mod machine;
 mod plan;
+mod query;
 mod redelivery;
 mod runs;
 mod upcoming;

@@ -3,7 +3,14 @@
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use super::{dedup::Dedup, machine::Stream, messages::Messages};
+use super::{
+    dedup::Dedup,
+    filter::FilterSet,
+    interest::{Interest, Interests},
+    machine::Stream,
+    messages::Messages,
+    ranges::RangeSet,
+};
 use crate::{
     DamagedCommand, RecordMeta, SequenceRange, StorageKind, StreamConfig, Timestamp, codec,
     hash::RunningHash, sequence::UNREACHED,
@@ -65,7 +72,32 @@ struct Base {
     /// For each gap between the first and the last message: how many messages come before it since
     /// the gap before, and how many sequences it has. Small numbers take one byte each.
     gaps: Vec<(u64, u64)>,
+    #[serde(default)]
+    interests: Vec<InterestRow>,
     hash: u64,
+}
+
+/// What a registered consumer asks for, and is done with.
+#[derive(Serialize, Deserialize)]
+struct InterestRow {
+    consumer: u64,
+    filters: Vec<String>,
+    done_below: u64,
+    done: Vec<SequenceRange>,
+}
+
+impl InterestRow {
+    fn new(consumer: u64, interest: &Interest) -> Self {
+        let (done_below, done) = interest.done.parts();
+        Self { consumer, filters: interest.filter.filters().to_vec(), done_below, done }
+    }
+
+    fn restore(self) -> (u64, Interest) {
+        let mut done = RangeSet::below(self.done_below);
+        let ranges = self.done.iter().filter_map(|run| SequenceRange::new(run.first, run.last));
+        ranges.for_each(|range| done.insert(range));
+        (self.consumer, Interest { filter: FilterSet::new(self.filters), done })
+    }
 }
 
 impl Base {
@@ -119,6 +151,12 @@ impl Stream {
             last_msg_id: Bytes::copy_from_slice(&self.last_msg_id),
             dedup: dedup
                 .map(|seen| (Bytes::copy_from_slice(&seen.id), seen.seq, seen.time))
+                .collect(),
+            interests: self
+                .interests
+                .0
+                .iter()
+                .map(|(id, row)| InterestRow::new(*id, row))
                 .collect(),
             hash: self.hash.value(),
         };
@@ -179,6 +217,7 @@ impl Stream {
             applied_time: base.applied_time,
             messages,
             dedup,
+            interests: Interests(base.interests.into_iter().map(InterestRow::restore).collect()),
             last_msg_id: base.last_msg_id.to_vec(),
             hash: RunningHash::from_value(base.hash),
         })

@@ -4,6 +4,7 @@ use bytes::Bytes;
 
 use super::{
     dedup::Dedup,
+    interest::Interests,
     messages::Messages,
     outcome::{Applied, ChangeError, ChangeOutcome},
 };
@@ -26,6 +27,7 @@ pub struct Stream {
     pub(super) applied_time: Timestamp,
     pub(super) messages: Messages,
     pub(super) dedup: Dedup,
+    pub(super) interests: Interests,
     /// The id of the last message stored; empty if it had none.
     pub(super) last_msg_id: Vec<u8>,
     pub(super) hash: RunningHash,
@@ -43,6 +45,7 @@ impl Stream {
             created,
             applied_time: created,
             dedup: Dedup::default(),
+            interests: Interests::default(),
             last_msg_id: Vec::new(),
             hash: RunningHash::default(),
         }
@@ -72,6 +75,15 @@ impl Stream {
                         self.purge(filter.as_deref(), up_to, keep, out)
                     }
                     StreamChange::Update(config) => self.update(*config, out),
+                    StreamChange::SetInterest { consumer, filters, new_only } => {
+                        Ok(self.set_interest(consumer, filters, new_only, out))
+                    }
+                    StreamChange::DropInterest { consumer } => {
+                        Ok(self.drop_interest(consumer, out))
+                    }
+                    StreamChange::Acknowledge { consumer, done } => {
+                        Ok(self.acknowledge(consumer, &done, out))
+                    }
                     StreamChange::Expire => Ok(ChangeOutcome::Expired),
                 };
                 out.change = Some(outcome.unwrap_or_else(ChangeOutcome::Refused));
@@ -212,6 +224,7 @@ impl Stream {
         self.drop_aged(out);
         self.drop_above_subject_limits(out);
         self.drop_above_limits(out);
+        self.drop_unneeded(out);
         Ok(ChangeOutcome::Updated)
     }
 

@@ -45,6 +45,15 @@ impl Messages {
         self.insert(seq, time, subject, size);
     }
 
+    /// Gives the sequence behind `last_seq` to a message that is not kept.
+    pub(super) fn skip(&mut self, seq: u64, time: Timestamp) {
+        self.last_seq = seq;
+        self.last_time = Some(time);
+        if self.len() == 0 {
+            self.first_seq = seq + 1;
+        }
+    }
+
     /// Adds what a segment holds, in the order of sequences; the sequences' ends are known already.
     pub(super) fn insert(&mut self, seq: u64, time: Timestamp, subject: &str, size: u32) {
         let subject = self.subjects.add(subject, seq);

@@ -1,6 +1,7 @@
 //! The machine of one stream.
 //!
-//! `machine` applies commands, with `publish` deciding about each message and `limits` making room;
+//! `machine` applies commands, with `publish` deciding about each message and `limits` making room
+//! and `interest` keeping what consumers still need;
 //! `messages` is what is kept in memory of each message; `query` answers consumers and the API;
 //! `base` is how the whole of it is written down and read again.
 
@@ -10,12 +11,14 @@ mod dedup;
 mod filter;
 
 mod index;
+mod interest;
 mod limits;
 mod machine;
 mod messages;
 mod outcome;
 mod publish;
 mod query;
+mod ranges;
 mod subjects;
 
 pub use base::RestoreError;

@@ -31,7 +31,7 @@ impl Applied {
 /// What became of one published message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PublishOutcome {
-    /// It is stored.
+    /// It is stored; or, on an interest stream, nobody asks for it, and it only has its sequence.
     Stored {
         /// Its sequence.
         seq: u64,
@@ -129,7 +129,8 @@ pub enum ChangeOutcome {
         /// How many.
         messages: u64,
     },
-    /// The new configuration is obeyed, and its limits are enforced.
+    /// What was said is obeyed from now on: a new configuration with its limits, a consumer's interest,
+    /// or what a consumer is done with.
     Updated,
     /// Time moved.
     Expired,

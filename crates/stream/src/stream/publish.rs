@@ -32,11 +32,17 @@ impl Stream {
         let outcome = match self.decide(message, &headers) {
             Ok((size, rollup)) => {
                 let seq = self.messages.last_seq + 1;
-                self.store(command, message, (seq, size), out);
                 self.remember(headers.msg_id, seq);
-                self.drop_above_subject_limit(message.subject, out);
-                self.drop_above_limits(out);
-                self.roll_up(rollup, message.subject, out);
+                if self.is_wanted(message.subject) {
+                    self.store(command, message, (seq, size), out);
+                    self.drop_above_subject_limit(message.subject, out);
+                    self.drop_above_limits(out);
+                    self.roll_up(rollup, message.subject, Some(1), out);
+                } else {
+                    self.hash.fold(Fold::Skipped, [seq, 0, 0]);
+                    self.messages.skip(seq, self.applied_time);
+                    self.roll_up(rollup, message.subject, None, out);
+                }
                 return PublishOutcome::Stored { seq };
             }
             Err(outcome) => outcome,
@@ -137,7 +143,7 @@ impl Stream {
         size: u32,
         headers: &PublishHeaders<'_>,
     ) -> Result<(), PublishError> {
-        if self.config.discard == Discard::Old {
+        if self.config.discard == Discard::Old || !self.is_wanted(subject) {
             return Ok(());
         }
         let full = self.subject_at_limit(subject);
@@ -187,14 +193,21 @@ impl Stream {
         }
     }
 
-    fn roll_up(&mut self, rollup: Option<Rollup>, subject: &str, out: &mut Applied) {
+    /// Drops what the message replaces, all but the `keep` newest: itself, if it is kept.
+    fn roll_up(
+        &mut self,
+        rollup: Option<Rollup>,
+        subject: &str,
+        keep: Option<u64>,
+        out: &mut Applied,
+    ) {
         match rollup {
             None => {}
             Some(Rollup::Subject) => {
-                self.drop_oldest(Some(subject), None, Some(1), out);
+                self.drop_oldest(Some(subject), None, keep, out);
             }
             Some(Rollup::All) => {
-                self.drop_oldest(None, None, Some(1), out);
+                self.drop_oldest(None, None, keep, out);
             }
         }
     }

@@ -1,5 +1,6 @@
 //! The stream against a naive model, and each rule of publishing by itself.
 
+mod interest;
 mod limits;
 mod model;
 mod publish;

@@ -233,12 +233,23 @@ proptest! {
                 );
             }
         }
+        // What its entries said it is done with adds up to what it is done with.
+        let open = |seq: &u64| {
+            bench.state.pending_message(*seq).is_some() || bench.state.is_given_up(*seq)
+        };
+        let all: BTreeSet<u64> = (1..bench.state.cursor()).filter(|seq| !open(seq)).collect();
+        let listed: BTreeSet<u64> =
+            bench.state.done().iter().flat_map(|range| range.first..=range.last).collect();
+        prop_assert_eq!(&listed, &all);
+        let mut said = BTreeSet::new();
         // A replica that applied the same entries is the same.
         let mut twin = Consumer::new(config, crate::Timestamp(0));
         let mut applied = ConsumerApplied::default();
         for entry in &bench.committed {
             twin.apply(entry, &mut applied).unwrap();
+            said.extend(applied.done.iter().flat_map(|range| range.first..=range.last));
         }
+        prop_assert_eq!(said, all);
         prop_assert_eq!(twin.hash(), bench.state.hash());
         prop_assert_eq!(twin.base(), bench.state.base());
     }
