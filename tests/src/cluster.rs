@@ -31,8 +31,9 @@ pub struct Plan {
     pub servers: usize,
     /// Where each server's store is; a directory of the cluster's own if not given.
     pub stores: Vec<PathBuf>,
-    /// Addresses (`host:port`) server i reaches the others at, in place of their own: `routes[i][j]`.
-    pub routes: Option<Vec<Vec<String>>>,
+    /// Addresses (`host:port`) the servers reach each other at, in place of their own: a relay's fronts. One per
+    /// server, or none.
+    pub fronts: Vec<String>,
     /// What else stands in the `jetstream` block.
     pub jetstream: String,
     /// Route ports, if they must be known before the cluster is started.
@@ -50,7 +51,7 @@ impl Plan {
             flavour,
             servers,
             stores: Vec::new(),
-            routes: None,
+            fronts: Vec::new(),
             jetstream: String::new(),
             cluster_ports: Vec::new(),
         })
@@ -172,6 +173,17 @@ impl Cluster {
         self.connect(ConnectOptions::new()).await
     }
 
+    /// A client of this one server, whatever becomes of it.
+    ///
+    /// # Errors
+    /// There is no such server, or it does not take the client.
+    pub async fn client_of(&self, server: &str) -> Result<Client> {
+        let server = self.servers.iter().find(|other| other.name() == server);
+        let url = server.with_context(|| format!("there is no server {server:?}"))?.url();
+        let options = ConnectOptions::new().ignore_discovered_servers();
+        Ok(reconnecting(options).connect(url).await?)
+    }
+
     /// A client of the system account.
     ///
     /// # Errors
@@ -183,12 +195,16 @@ impl Cluster {
 
     async fn connect(&self, options: ConnectOptions) -> Result<Client> {
         let urls: Vec<String> = self.servers.iter().map(Server::url).collect();
-        let options = options
-            .connection_timeout(Duration::from_secs(2))
-            .request_timeout(Some(Duration::from_secs(5)))
-            .reconnect_delay_callback(|_| Duration::from_millis(50));
-        Ok(options.connect(urls).await?)
+        Ok(reconnecting(options).connect(urls).await?)
     }
+}
+
+/// With the patience of a test: servers come back soon, or not at all.
+fn reconnecting(options: ConnectOptions) -> ConnectOptions {
+    options
+        .connection_timeout(Duration::from_secs(2))
+        .request_timeout(Some(Duration::from_secs(5)))
+        .reconnect_delay_callback(|_| Duration::from_millis(50))
 }
 
 impl Drop for Cluster {
@@ -215,11 +231,11 @@ async fn exclusive() -> Result<File> {
 }
 
 fn create(plan: &Plan, program: &Path, dir: &Path) -> Result<Vec<Server>> {
-    let ports = |given: &[u16]| match given {
-        [] => (0..plan.servers).map(|_| ports::free()).collect::<Result<Vec<u16>>>(),
-        given => Ok(given.to_vec()),
+    let (clients, https) = (free_ports(plan.servers)?, free_ports(plan.servers)?);
+    let routes = match plan.cluster_ports.as_slice() {
+        [] => free_ports(plan.servers)?,
+        given => given.to_vec(),
     };
-    let (clients, https, routes) = (ports(&[])?, ports(&[])?, ports(&plan.cluster_ports)?);
     let mut servers = Vec::with_capacity(plan.servers);
     for index in 0..plan.servers {
         let name = format!("n{}-c1", index + 1);
@@ -227,31 +243,40 @@ fn create(plan: &Plan, program: &Path, dir: &Path) -> Result<Vec<Server>> {
             Some(store) => store.clone(),
             None => dir.join(&name),
         };
-        let peers = match plan.routes.as_ref().and_then(|routes| routes.get(index)) {
-            Some(peers) => peers.clone(),
-            None => routes.iter().map(|port| format!("127.0.0.1:{port}")).collect(),
+        let addresses = match plan.fronts.as_slice() {
+            [] => routes.iter().map(|port| format!("127.0.0.1:{port}")).collect(),
+            fronts => fronts.to_vec(),
         };
-        let peers = peers.iter().enumerate().filter(|(peer, _)| *peer != index);
+        let peers = addresses.iter().enumerate().filter(|(peer, _)| *peer != index);
         let peers: String = peers.map(|(_, peer)| format!("    nats-route://{peer}\n")).collect();
         let (user, password) = SYSTEM_USER;
-        // Implicit routes would go around the addresses given.
-        let no_advertise = if plan.routes.is_some() { "  no_advertise: true\n" } else { "" };
+        // What servers tell each other about the others must lead to the fronts, too.
+        let advertise = plan.fronts.get(index).map(|front| format!("  advertise: \"{front}\"\n"));
         let config = format!(
             "server_name: {name}\nlisten: 127.0.0.1:{client}\nhttp: 127.0.0.1:{http}\n\
             jetstream {{\n  store_dir: \"{store}\"\n  {jetstream}\n}}\n\
             accounts {{\n  $SYS {{ users: [ {{ user: {user}, password: {password} }} ] }}\n}}\n\
-            cluster {{\n  name: C1\n  listen: 127.0.0.1:{route}\n{no_advertise}  routes: [\n{peers}  ]\n}}\n",
+            cluster {{\n  name: C1\n  listen: 127.0.0.1:{route}\n{advertise}  routes: [\n{peers}  ]\n}}\n",
             client = clients[index],
             http = https[index],
             route = routes[index],
             store = store.display(),
             jetstream = plan.jetstream,
+            advertise = advertise.unwrap_or_default(),
         );
         let server = Server::new(name, program.to_owned(), dir, clients[index], https[index]);
         fs::write(server.config(), config)?;
         servers.push(server);
     }
     Ok(servers)
+}
+
+/// So many ports nobody uses, for TCP and for UDP.
+///
+/// # Errors
+/// There are not so many.
+pub fn free_ports(count: usize) -> Result<Vec<u16>> {
+    (0..count).map(|_| ports::free()).collect()
 }
 
 /// Calls a JetStream API (`STREAM.INFO.ORDERS`) and returns its answer.

@@ -72,10 +72,17 @@ impl PowerSupply {
         for server in cluster.servers() {
             server.pause()?;
         }
-        for outlet in &mut self.outlets {
-            outlet.copy()?;
-        }
+        self.copy_images()?;
         cluster.kill_all().await?;
+        self.mount_copies()
+    }
+
+    fn copy_images(&mut self) -> Result<()> {
+        self.outlets.iter_mut().try_for_each(Outlet::copy)
+    }
+
+    /// What is mounted until now goes, with all that was not synced.
+    fn mount_copies(&self) -> Result<()> {
         for outlet in &self.outlets {
             detach(&outlet.mount)?;
             attach(&outlet.image, &outlet.mount)?;
@@ -137,4 +144,31 @@ fn run(command: &mut Command) -> Result<()> {
         bail!("{line}: {}", String::from_utf8_lossy(&output.stderr).trim());
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use super::*;
+
+    #[test]
+    fn what_was_synced_outlives_the_cut_and_nothing_else() -> Result<()> {
+        let Some(mut power) = PowerSupply::install(1)? else { return Ok(()) };
+        let directory = power.outlets[0].mount.clone();
+        let mut synced = File::create(directory.join("synced"))?;
+        synced.write_all(b"synced")?;
+        synced.sync_all()?;
+        File::open(&directory)?.sync_all()?;
+        fs::write(directory.join("written"), b"written")?;
+        synced.write_all(b" and written")?;
+        drop(synced);
+
+        power.copy_images()?;
+        power.mount_copies()?;
+        assert_eq!(fs::read(directory.join("synced"))?, b"synced");
+        // The file's name may have been written by itself, its contents were not.
+        assert!(fs::read(directory.join("written")).unwrap_or_default().is_empty());
+        Ok(())
+    }
 }

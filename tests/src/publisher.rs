@@ -41,20 +41,16 @@ pub struct Published {
 }
 
 impl Publisher {
-    /// Starts so many writers; writer w publishes `<w>-1`, `<w>-2`, … to `<subject>.<w>`, each with its payload
-    /// as message id. A message is sent again, under the same id, until it is acknowledged: at most one copy of it
+    /// Starts so many writers; writer w publishes `<subject>.<w>-1`, `<subject>.<w>-2`, … to `<subject>.<w>`, each
+    /// with its payload as message id. A message is sent again, under the same id, until it is acknowledged: at most one copy of it
     /// may be stored.
     #[must_use]
     pub fn start(client: &Client, subject: &str, writers: usize) -> Self {
         let shared = Arc::new(Shared::default());
         let mut tasks = JoinSet::new();
         for writer in 0..writers {
-            let writer = Writer {
-                client: client.clone(),
-                subject: format!("{subject}.{writer}"),
-                name: format!("w{writer}"),
-                shared: shared.clone(),
-            };
+            let subject = format!("{subject}.{writer}");
+            let writer = Writer { client: client.clone(), subject, shared: shared.clone() };
             tasks.spawn(writer.run());
         }
         Self { tasks, shared }
@@ -95,7 +91,6 @@ impl Publisher {
 struct Writer {
     client: Client,
     subject: String,
-    name: String,
     shared: Arc<Shared>,
 }
 
@@ -106,7 +101,7 @@ impl Writer {
         let mut number = 0_u64;
         while !self.stopped() {
             number += 1;
-            let payload = format!("{}-{number}", self.name);
+            let payload = format!("{}-{number}", self.subject);
             match self.publish(&payload).await {
                 Some(sequence) => {
                     self.shared.acknowledged.fetch_add(1, Ordering::Relaxed);
