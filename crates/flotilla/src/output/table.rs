@@ -2,6 +2,9 @@
 
 use comfy_table::{Cell, CellAlignment, ContentArrangement, presets};
 
+/// The narrowest terminal, in columns, that a table is folded for.
+const NARROWEST: u16 = 40;
+
 /// A table under construction.
 #[derive(Debug)]
 pub(crate) struct Table(comfy_table::Table);
@@ -11,7 +14,10 @@ impl Table {
         let mut table = comfy_table::Table::new();
         if framed {
             table.load_style(presets::UTF8_FULL_CONDENSED.with_rounded_corners());
-            table.set_content_arrangement(ContentArrangement::Dynamic);
+            // Some terminals say that they have no columns at all.
+            if table.width().is_some_and(|columns| columns >= NARROWEST) {
+                table.set_content_arrangement(ContentArrangement::Dynamic);
+            }
         } else {
             table.load_style(presets::NOTHING);
         }
