@@ -17,7 +17,6 @@ const KEPT: usize = 64 * 1024;
 
 #[derive(Default)]
 pub(crate) struct Staging {
-    /// The first `used` belong to this batch; the rest are kept for their memory.
     staged: Vec<Staged>,
     /// Where in `staged` a connection is. Only looked up, so its order never shows.
     places: HashMap<ConnectionId, usize, BuildHasherDefault<DefaultHasher>>,
@@ -26,6 +25,9 @@ pub(crate) struct Staging {
     guess: usize,
     is_full: bool,
     spare: Vec<Vec<u8>>,
+    /// What a client was sent in the last batch, on average, in bytes: large buffers change their owner, and the
+    /// next ones should not grow from nothing again.
+    expected: usize,
 }
 
 struct Staged {
@@ -73,11 +75,11 @@ impl Staging {
             self.guess
         } else {
             let staged = &mut self.staged;
-            let spare = &mut self.spare;
+            let (spare, expected) = (&mut self.spare, self.expected);
             *self.places.entry(client.id()).or_insert_with(|| {
                 staged.push(Staged {
                     client: Arc::clone(client),
-                    bytes: spare.pop().unwrap_or_default(),
+                    bytes: spare.pop().unwrap_or_else(|| Vec::with_capacity(expected)),
                     messages: 0,
                     message_bytes: 0,
                 });
@@ -96,6 +98,8 @@ impl Staging {
             let end = self.staged.len() - 1;
             self.staged.swap(own, end);
         }
+        let total: usize = self.staged.iter().map(|staged| staged.bytes.len()).sum();
+        self.expected = (total / self.staged.len().max(1)).min(KEPT);
         let (mut messages, mut bytes, mut slow, mut crowded) = (0, 0, 0, false);
         for mut staged in self.staged.drain(..) {
             let appended = staged.client.outbox.append(&mut staged.bytes);
