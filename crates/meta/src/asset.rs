@@ -6,8 +6,9 @@ use flotilla_raft::{GroupId, Membership, ReplicaId, StoreId};
 use flotilla_stream::{ConsumerConfig, Retention, StreamConfig, Timestamp};
 use serde::{Deserialize, Serialize};
 
-/// One life of an asset: allocated at creation, never used again. A stream deleted and created anew under its old
-/// name has another, and another group: files and messages belong to these, never to names (DESIGN.md D11).
+/// One life of an asset: allocated at creation, never used again. A stream deleted and created anew
+/// under its old name has another, and another group: files and messages belong to these, never to
+/// names (DESIGN.md D11).
 #[derive(
     Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
 )]
@@ -49,7 +50,8 @@ pub struct AssetGroup {
     pub incarnation: Incarnation,
     /// Counts the changes of `desired`, from 1.
     pub epoch: u64,
-    /// The voters that the group began with. Every replica starts from this configuration, the late ones too.
+    /// The voters that the group began with. Every replica starts from this configuration, the late
+    /// ones too.
     pub founding: Vec<Member>,
     /// Who should be a voter; ascending by replica.
     pub desired: Vec<Member>,
@@ -117,17 +119,17 @@ impl AssetGroup {
         self.desired.iter().any(|m| m.replica == replica)
     }
 
-    /// Whether it is recorded that `replica`, which was a member once, is out: it is not desired, and a leader that
-    /// knew so has reported a committed configuration without it. An older report could come from before it was
-    /// added.
+    /// Whether it is recorded that `replica`, which was a member once, is out: it is not desired,
+    /// and a leader that knew so has reported a committed configuration without it. An older report
+    /// could come from before it was added.
     pub(crate) fn excludes(&self, replica: ReplicaId) -> bool {
         !self.desires(replica)
             && self.actual.epoch == self.epoch
             && !self.actual.membership.contains(replica)
     }
 
-    /// The replicas that the group needs on `store`: the desired one, and what the actual configuration still
-    /// counts on.
+    /// The replicas that the group needs on `store`: the desired one, and what the actual
+    /// configuration still counts on.
     pub fn needed_on(&self, store: StoreId) -> impl Iterator<Item = Member> {
         let desired = self.member_on(store);
         let counted = self
@@ -184,8 +186,9 @@ pub struct ConsumerAsset {
     pub group: AssetGroup,
 }
 
-/// How many replicas a consumer of that stream gets. Without a wish it takes the stream's number, except that an
-/// ephemeral one on a stream with limits retention gets one, as in the reference server.
+/// How many replicas a consumer of that stream gets. Without a wish it takes the stream's number,
+/// except that an ephemeral one on a stream with limits retention gets one, as in the reference
+/// server.
 #[must_use]
 pub fn consumer_replicas(stream: &StreamConfig, consumer: &ConsumerConfig) -> u8 {
     match consumer.replicas {
@@ -246,8 +249,8 @@ impl<'a> Asset<'a> {
     }
 }
 
-/// What is left of a deleted asset until every store that may hold a replica confirmed to have destroyed it, or
-/// was removed.
+/// What is left of a deleted asset until every store that may hold a replica confirmed to have
+/// destroyed it, or was removed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Tombstone {
     /// The life that was ended.

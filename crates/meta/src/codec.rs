@@ -5,8 +5,9 @@ use serde::{Serialize, de::DeserializeOwned};
 /// The version that this build writes, and the newest that it reads.
 const VERSION: u8 = 1;
 
-/// Bytes that this build cannot decode. For a committed command or a base that is damage, or a server older than
-/// its log: the replica must stop, not skip. For a peer's message it is a reason to drop it.
+/// Bytes that this build cannot decode. For a committed command or a base that is damage, or a
+/// server older than its log: the replica must stop, not skip. For a peer's message it is a reason
+/// to drop it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum DamagedCommand {
     /// Not even a version.
@@ -41,16 +42,16 @@ pub enum DamagedCommand {
 /// `value` behind a version byte.
 pub(crate) fn encode<T: Serialize>(value: &T) -> Vec<u8> {
     let mut bytes = vec![VERSION];
-    // Writing to memory cannot fail, and no type of this crate has a field that cannot be written. Were that ever
-    // wrong, the short body would be refused by `decode` on every replica alike.
+    // Writing to memory cannot fail, and no type of this crate has a field that cannot be written.
+    // Were that ever wrong, the short body would be refused by `decode` on every replica alike.
     if rmp_serde::encode::write_named(&mut bytes, value).is_err() {
         bytes.truncate(1);
     }
     bytes
 }
 
-/// The value that [`encode`] wrote, with nothing behind it. The decoder takes no length on trust: it allocates
-/// as elements arrive.
+/// The value that [`encode`] wrote, with nothing behind it. The decoder takes no length on trust:
+/// it allocates as elements arrive.
 pub(crate) fn decode<T: DeserializeOwned>(
     what: &'static str,
     bytes: &[u8],

@@ -1,6 +1,6 @@
-//! The commands of the meta log. Whatever needs a view of who is online (placement, replacements, limits of an
-//! account) is decided by the meta leader and carried in the command; apply validates it against the state and
-//! allocates ids, alike on every server.
+//! The commands of the meta log. Whatever needs a view of who is online (placement, replacements,
+//! limits of an account) is decided by the meta leader and carried in the command; apply validates
+//! it against the state and allocates ids, alike on every server.
 
 use flotilla_raft::{GroupId, ReplicaId, StoreId};
 use flotilla_stream::{ConsumerConfig, StreamConfig, Timestamp};
@@ -45,8 +45,8 @@ pub struct SeatChange {
     pub seats: Vec<Seat>,
     /// Who should lead from now on; `None` leaves it.
     pub preferred: Option<StoreId>,
-    /// Whether a replica is dropped because it is lost. Only such a change may overtake one that is not reported
-    /// yet: a dead newcomer would otherwise block its group for ever.
+    /// Whether a replica is dropped because it is lost. Only such a change may overtake one that is
+    /// not reported yet: a dead newcomer would otherwise block its group for ever.
     pub repair: bool,
 }
 
@@ -64,12 +64,13 @@ pub enum ConsumerAction {
 /// One entry of the meta log.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Command {
-    /// A server joined. A known store updates its entry; a new store under a member's name takes over from it,
-    /// and the old store's replicas count as lost.
+    /// A server joined. A known store updates its entry; a new store under a member's name takes
+    /// over from it, and the old store's replicas count as lost.
     RegisterServer {
         /// Who.
         info: ServerInfo,
-        /// Whether a removed store may come back as a new member. True once, after the process started.
+        /// Whether a removed store may come back as a new member. True once, after the process
+        /// started.
         rejoin: bool,
     },
     /// A member's tags, limits or name changed.
@@ -77,7 +78,8 @@ pub enum Command {
         /// The new values.
         info: ServerInfo,
     },
-    /// An operator removed a server. Its replicas count as lost; [`heal`](crate::heal) plans their replacement.
+    /// An operator removed a server. Its replicas count as lost; [`heal`](crate::heal) plans their
+    /// replacement.
     RemoveServer {
         /// Who.
         store: StoreId,
@@ -157,8 +159,9 @@ pub enum Command {
         /// The changes.
         changes: Vec<SeatChange>,
     },
-    /// Begins an asset anew and empty, under a new incarnation and group: a memory asset whose majority restarted
-    /// (DESIGN.md §3.13), or one replica's asset whose peer was removed. A stream takes its consumers along.
+    /// Begins an asset anew and empty, under a new incarnation and group: a memory asset whose
+    /// majority restarted (DESIGN.md §3.13), or one replica's asset whose peer was removed. A
+    /// stream takes its consumers along.
     Recreate {
         /// The group that ends.
         group: GroupId,
@@ -167,8 +170,9 @@ pub enum Command {
         /// Which of them should lead first.
         preferred: StoreId,
     },
-    /// The leader of an asset's group reports its committed configuration. It must have confirmed its leadership
-    /// (by a read index of that group) after its server's meta applied the epoch that it names.
+    /// The leader of an asset's group reports its committed configuration. It must have confirmed
+    /// its leadership (by a read index of that group) after its server's meta applied the epoch
+    /// that it names.
     ReportMembers {
         /// The group.
         group: GroupId,

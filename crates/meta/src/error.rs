@@ -78,7 +78,8 @@ pub enum MetaError {
     /// 10075: no server can take the place of the one removed.
     #[error("peer remap failed")]
     PeerRemap,
-    /// 10008: the state moved on since the leader planned this; it should plan again and propose again.
+    /// 10008: the state moved on since the leader planned this; it should plan again and propose
+    /// again.
     #[error("the plan is out of date: {0}")]
     Stale(Stale),
     /// 10008: the store was removed from the cluster; its server has to be restarted to come back.
@@ -186,7 +187,8 @@ impl MetaError {
         }
     }
 
-    /// Whether the leader should plan again from its present state and propose again, before it answers anybody.
+    /// Whether the leader should plan again from its present state and propose again, before it
+    /// answers anybody.
     #[must_use]
     pub fn is_stale(&self) -> bool {
         matches!(self, Self::Stale(_))

@@ -85,7 +85,8 @@ pub(crate) struct Log {
 }
 
 impl Log {
-    /// Servers `n1` to `n{count}` on the stores of these numbers; the first one founded the cluster.
+    /// Servers `n1` to `n{count}` on the stores of these numbers; the first one founded the
+    /// cluster.
     pub(crate) fn new(count: u64) -> Self {
         let mut log = Self { meta: Meta::found(ClusterId(7), StoreId(1)), entries: vec![] };
         for n in 1..=count {

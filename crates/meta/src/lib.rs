@@ -1,20 +1,21 @@
 //! The meta machine: which servers there are, which assets, and where each of them lives.
 //!
-//! One Raft group, [`GroupId::META`](flotilla_raft::GroupId::META), spans the cluster. Its log is made of
-//! [`Command`]s; every server applies them to a [`Meta`] and so knows the same assets, members and tombstones. This
-//! crate decides and never acts: the host commits the commands, carries out the deltas, and asks
-//! again. It has no clock, no randomness and no I/O.
+//! One Raft group, [`GroupId::META`](flotilla_raft::GroupId::META), spans the cluster. Its log is
+//! made of [`Command`]s; every server applies them to a [`Meta`] and so knows the same assets,
+//! members and tombstones. This crate decides and never acts: the host commits the commands,
+//! carries out the deltas, and asks again. It has no clock, no randomness and no I/O.
 //!
 //! * [`Command`] and [`Meta`] are the replicated machine: `apply(command) -> reply + deltas`.
 //! * [`place`] chooses stores, as the JetStream meta leader does.
-//! * [`reconcile`] compares what is wanted with what is there: on one store ([`StoreReconciler`]), in
-//!   one group ([`next_step`]), and over the whole fleet ([`heal`], [`replace_peer`], [`scale`],
+//! * [`reconcile`] compares what is wanted with what is there: on one store ([`StoreReconciler`]),
+//!   in one group ([`next_step`]), and over the whole fleet ([`heal`], [`replace_peer`], [`scale`],
 //!   [`relocate`]).
 //! * [`Bootstrap`] chooses the very first configuration, exactly once.
 //!
-//! The life of a membership change: the meta leader plans seats, commits [`Command::SetMembers`], every
-//! store creates the replicas it is newly asked for, the asset's leader takes one [`Step`] at a time and commits
-//! [`Command::ReportMembers`], and the stores that are out destroy theirs and confirm.
+//! The life of a membership change: the meta leader plans seats, commits [`Command::SetMembers`],
+//! every store creates the replicas it is newly asked for, the asset's leader takes one [`Step`] at
+//! a time and commits [`Command::ReportMembers`], and the stores that are out destroy theirs and
+//! confirm.
 
 mod asset;
 mod bootstrap;
@@ -40,7 +41,7 @@ pub use bootstrap::{
 pub use codec::DamagedCommand;
 pub use command::{Command, ConsumerAction, Seat, SeatChange, ServerInfo};
 pub use error::{MetaError, Stale};
-pub use machine::{AssetChange, AssetRef, Delta, Meta, Outcome, Reply, RestoreError};
+pub use machine::{AssetChange, AssetRef, Delta, Meta, Outcome, Reply, RestoreError, StoreLoad};
 pub use placement::{Fleet, NoPeers, Peer, Placed, PlacementRequest, Reason, place};
 pub use quorum::{is_wasteful, quorum, tolerates};
 pub use reconcile::{

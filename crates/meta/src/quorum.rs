@@ -12,8 +12,8 @@ pub const fn tolerates(members: usize) -> usize {
     members - quorum(members)
 }
 
-/// Whether one member fewer would tolerate as many failures: true for every even number. Worth a warning to
-/// whoever asks for such a replica count.
+/// Whether one member fewer would tolerate as many failures: true for every even number. Worth a
+/// warning to whoever asks for such a replica count.
 #[must_use]
 pub const fn is_wasteful(members: usize) -> bool {
     members > 0 && members.is_multiple_of(2)

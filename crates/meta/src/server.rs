@@ -4,7 +4,8 @@ use flotilla_raft::{ReplicaId, StoreId};
 use flotilla_stream::Timestamp;
 use serde::{Deserialize, Serialize};
 
-/// One cluster: random, chosen with the first configuration, carried by every store that joined. 0 is none yet.
+/// One cluster: random, chosen with the first configuration, carried by every store that joined. 0
+/// is none yet.
 #[derive(
     Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
 )]
@@ -20,7 +21,8 @@ impl std::fmt::Display for ClusterId {
 /// What a server allows to be put on it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PeerLimits {
-    /// Whether it takes assets at all. A server without JetStream is no member of the meta group either.
+    /// Whether it takes assets at all. A server without JetStream is no member of the meta group
+    /// either.
     pub jetstream: bool,
     /// `max_file_store`, in bytes; `None` is unlimited.
     #[serde(default)]

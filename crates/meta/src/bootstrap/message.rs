@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 use crate::codec::{self, DamagedCommand};
 use crate::server::ClusterId;
 
-/// The number of one attempt to decide. No two attempts share one: the store makes those of one round differ, and a
-/// store never uses a round twice.
+/// The number of one attempt to decide. No two attempts share one: the store makes those of one
+/// round differ, and a store never uses a round twice.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Ballot {
     /// Higher ones supersede lower ones.
@@ -39,7 +39,8 @@ pub enum Message {
         ballot: Ballot,
         /// The accepted decision of the highest ballot so far.
         accepted: Option<(Ballot, Decision)>,
-        /// How many stores the answering one expects; the attempt needs a majority of the highest such number.
+        /// How many stores the answering one expects; the attempt needs a majority of the highest
+        /// such number.
         expected: u32,
     },
     /// Phase 2a: accept this.

@@ -1,14 +1,16 @@
 //! Choosing the very first configuration of a cluster, exactly once (DESIGN.md §3.1).
 //!
-//! Stores without a cluster find each other over the routes. Two of them must never both believe to have founded
-//! one, whatever is lost, late or restarted: so they decide by single-decree Paxos who founds, and under which
-//! cluster id. The lowest store proposes first; others step in, staggered, when it does not get through. A store
-//! that meets a cluster joins it, and never founds one.
+//! Stores without a cluster find each other over the routes. Two of them must never both believe to
+//! have founded one, whatever is lost, late or restarted: so they decide by single-decree Paxos who
+//! founds, and under which cluster id. The lowest store proposes first; others step in, staggered,
+//! when it does not get through. A store that meets a cluster joins it, and never founds one.
 //!
-//! A majority is one of the largest number of stores that anybody involved expects or sees. That holds as long as
-//! no more stores start than that; servers that list each other in `routes`, as the samples do, have it right.
+//! A majority is one of the largest number of stores that anybody involved expects or sees. That
+//! holds as long as no more stores start than that; servers that list each other in `routes`, as
+//! the samples do, have it right.
 
 mod acceptor;
+mod interface;
 mod message;
 mod proposal;
 #[cfg(test)]
@@ -25,96 +27,9 @@ use crate::server::ClusterId;
 use crate::spread::spread;
 
 use acceptor::{Acceptor, Answer, Chosen};
+pub use interface::{BootstrapOptions, Effect, Input, Ticket};
 pub use message::{Ballot, Decision, Message};
 use proposal::Proposal;
-
-/// What a store's bootstrap starts from.
-#[derive(Clone, Copy, Debug)]
-pub struct BootstrapOptions {
-    /// This store.
-    pub store: StoreId,
-    /// How many stores there shall be, this one included: [`expected_stores`](Self::expected_stores).
-    pub expected: usize,
-    /// A random number, never 0: the id of the cluster if this store should found it.
-    pub candidate: ClusterId,
-    /// Another one, for jitter.
-    pub seed: u64,
-    /// How long an attempt may take; a few round trips with a sync each.
-    pub patience: Duration,
-}
-
-impl BootstrapOptions {
-    /// How many stores to expect. `routes` is the number of distinct configured routes to others; `None` without
-    /// a `cluster` block, and the store then decides alone and at once.
-    #[must_use]
-    pub fn expected_stores(routes: Option<usize>) -> usize {
-        routes.map_or(1, |others| others.saturating_add(1).max(2))
-    }
-}
-
-/// Numbers the states to be persisted, upwards.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Ticket(pub u64);
-
-/// What happened.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Input {
-    /// A route to a peer stands. Repeat it when the peer's cluster id changes.
-    PeerSeen {
-        /// Its store.
-        store: StoreId,
-        /// The cluster it belongs to.
-        cluster_id: Option<ClusterId>,
-    },
-    /// The route is gone.
-    PeerGone {
-        /// Its store.
-        store: StoreId,
-    },
-    /// A peer sent this.
-    Message {
-        /// Its store, as the route's handshake proved it.
-        from: StoreId,
-        /// What it says.
-        message: Message,
-    },
-    /// The state with this ticket, and all before it, are on stable storage.
-    Persisted(Ticket),
-    /// Time passed, or the service begins.
-    Tick,
-}
-
-/// What is to be done.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Effect {
-    /// Replace the persisted state by this one, durably, and then say [`Input::Persisted`].
-    Persist {
-        /// Which state.
-        ticket: Ticket,
-        /// Its bytes, for [`Bootstrap::restore`].
-        state: Vec<u8>,
-    },
-    /// Send this; it may get lost.
-    Send {
-        /// To whom.
-        to: StoreId,
-        /// What.
-        message: Message,
-    },
-    /// This store founds the cluster: it writes [`Meta::found`](crate::Meta::found) and the first configuration,
-    /// itself the only voter, unless it did so before. Said again after each restart.
-    Found {
-        /// The cluster.
-        cluster_id: ClusterId,
-    },
-    /// This store belongs to that cluster and joins it as a learner. Said again after each restart.
-    Join {
-        /// The cluster.
-        cluster_id: ClusterId,
-        /// Its founder, where it is known.
-        founder: Option<StoreId>,
-    },
-}
 
 /// What waits for a state to be persisted.
 #[derive(Clone, Copy, Debug)]
@@ -165,8 +80,8 @@ impl Bootstrap {
     /// For a store that has: `state` is the last one persisted.
     ///
     /// # Errors
-    /// [`DamagedCommand`] when it does not decode. The store has forgotten what it promised and must not take
-    /// part; an operator decides.
+    /// [`DamagedCommand`] when it does not decode. The store has forgotten what it promised and
+    /// must not take part; an operator decides.
     pub fn restore(options: BootstrapOptions, state: &[u8]) -> Result<Self, DamagedCommand> {
         let acceptor = codec::decode("bootstrap state", state)?;
         Ok(Self { acceptor, ..Self::new(options) })
@@ -256,7 +171,8 @@ impl Bootstrap {
         self.options.patience.mul_f64((chance >> 40) as f64 / f64::from(1_u32 << 24))
     }
 
-    /// Phase 1a. Nothing leaves before this store's own promise is persisted: a restart so never repeats a ballot.
+    /// Phase 1a. Nothing leaves before this store's own promise is persisted: a restart so never
+    /// repeats a ballot.
     fn propose(&mut self, now: Duration, effects: &mut Vec<Effect>) {
         let round = self.round.max(self.acceptor.promised.round).saturating_add(1);
         let ballot = Ballot { round, store: self.options.store };
@@ -300,11 +216,11 @@ impl Bootstrap {
         match message {
             Message::Prepare { ballot } if ballot.store == from => {
                 let answer = self.acceptor.prepare(ballot, self.expected());
-                self.answer(from, answer, effects);
+                self.answer(from, &answer, effects);
             }
             Message::Accept { ballot, decision } if ballot.store == from => {
                 let answer = self.acceptor.accept(ballot, decision);
-                self.answer(from, answer, effects);
+                self.answer(from, &answer, effects);
             }
             Message::Promise { ballot, accepted, expected } => {
                 self.take_promise(from, ballot, accepted, expected, effects);
@@ -316,7 +232,7 @@ impl Bootstrap {
         }
     }
 
-    fn answer(&mut self, to: StoreId, answer: Answer, effects: &mut Vec<Effect>) {
+    fn answer(&mut self, to: StoreId, answer: &Answer, effects: &mut Vec<Effect>) {
         self.round = self.round.max(self.acceptor.promised.round);
         if answer.changed {
             self.persist(effects);
@@ -324,8 +240,9 @@ impl Bootstrap {
         self.hold(Held::Send(to, answer.message), effects);
     }
 
-    /// Phase 2a, when a majority promised. The proposal leaves only after this store itself accepted it durably: a
-    /// founder so always finds in its own state what others may know as decided.
+    /// Phase 2a, when a majority promised. The proposal leaves only after this store itself
+    /// accepted it durably: a founder so always finds in its own state what others may know as
+    /// decided.
     fn take_promise(
         &mut self,
         from: StoreId,
@@ -365,8 +282,8 @@ impl Bootstrap {
         }
     }
 
-    /// A cluster exists. Whoever says so has it from a decision; if this store accepted that decision and is its
-    /// founder, it has to found, for nobody else will.
+    /// A cluster exists. Whoever says so has it from a decision; if this store accepted that
+    /// decision and is its founder, it has to found, for nobody else will.
     fn learn(
         &mut self,
         cluster_id: ClusterId,
@@ -411,11 +328,11 @@ impl Bootstrap {
                     self.take_promise(self.options.store, ballot, accepted, expected, effects);
                 }
                 Held::Own(Message::Accepted { ballot }) => {
-                    self.take_accepted(self.options.store, ballot, effects)
+                    self.take_accepted(self.options.store, ballot, effects);
                 }
                 Held::Own(_) => {}
                 Held::Announce(Chosen { cluster_id, founder }) => {
-                    effects.push(self.announcement(cluster_id, founder))
+                    effects.push(self.announcement(cluster_id, founder));
                 }
             }
         }

@@ -7,7 +7,8 @@ use flotilla_raft::StoreId;
 use super::message::{Ballot, Decision};
 use crate::quorum::quorum;
 
-/// An attempt under way, in memory only: after a restart the store begins another, with a higher ballot.
+/// An attempt under way, in memory only: after a restart the store begins another, with a higher
+/// ballot.
 #[derive(Clone, Debug)]
 pub(super) struct Proposal {
     pub(super) ballot: Ballot,
@@ -31,8 +32,8 @@ impl Proposal {
         }
     }
 
-    /// Takes a promise. With a majority of them, the decision to propose: what somebody may have decided already,
-    /// or else `own`.
+    /// Takes a promise. With a majority of them, the decision to propose: what somebody may have
+    /// decided already, or else `own`.
     pub(super) fn promise(
         &mut self,
         from: StoreId,

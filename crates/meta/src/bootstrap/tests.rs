@@ -1,4 +1,5 @@
-//! Stores on a network that loses, repeats and reorders, on disks that finish late, and with restarts at any time.
+//! Stores on a network that loses, repeats and reorders, on disks that finish late, and with
+//! restarts at any time.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -319,6 +320,20 @@ fn a_founder_that_missed_its_decision_founds_when_it_hears_of_it() {
 }
 
 #[test]
+fn a_majority_is_one_of_the_most_that_anybody_expects() {
+    let ballot = Ballot { round: 1, store: StoreId(1) };
+    let decision = Decision { cluster_id: ClusterId(1), founder: StoreId(1) };
+    let mut proposal = Proposal::new(ballot, 2);
+    assert_eq!(proposal.promise(StoreId(1), None, 2, decision), None);
+    assert_eq!(proposal.promise(StoreId(2), None, 5, decision), None);
+    assert_eq!(proposal.promise(StoreId(2), None, 5, decision), None, "said twice, counted once");
+    assert_eq!(proposal.promise(StoreId(3), None, 3, decision), Some(decision));
+    assert_eq!(proposal.accepted(StoreId(1)), None);
+    assert_eq!(proposal.accepted(StoreId(2)), None);
+    assert_eq!(proposal.accepted(StoreId(3)), Some(decision));
+}
+
+#[test]
 fn a_damaged_state_is_refused() {
     let options = BootstrapOptions {
         store: StoreId(1),
@@ -334,8 +349,8 @@ fn a_damaged_state_is_refused() {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(300))]
 
-    /// Whatever happens there is at most one cluster and one founder (asserted with every input), and when the faults
-    /// stop there is one.
+    /// Whatever happens there is at most one cluster and one founder (asserted with every input),
+    /// and when the faults stop there is one.
     #[test]
     fn there_is_exactly_one_cluster(seed: u64, count in 2_u64..6, steps in 0_usize..400) {
         let mut dice = Dice(seed);
@@ -348,7 +363,9 @@ proptest! {
 
     /// No bytes of a peer make it panic.
     #[test]
-    fn foreign_messages_are_refused_or_harmless(mut bytes in proptest::collection::vec(any::<u8>(), 0..80)) {
+    fn foreign_messages_are_refused_or_harmless(
+        mut bytes in proptest::collection::vec(any::<u8>(), 0..80),
+    ) {
         if let Some(version) = bytes.first_mut() {
             *version = 1;
         }

@@ -83,8 +83,8 @@ impl Meta {
         match seat {
             Seat::Keep(replica) => {
                 let desired = group.desired.iter().find(|m| m.replica == replica).map(|m| m.store);
-                // One dropped earlier may come back under its id while it is still counted: it is not recorded as
-                // out, so its store has not destroyed it.
+                // One dropped earlier may come back under its id while it is still counted: it is
+                // not recorded as out, so its store has not destroyed it.
                 let counted = || {
                     let membership = &group.actual.membership;
                     let store = membership
@@ -154,8 +154,8 @@ impl Meta {
         }
     }
 
-    /// Ends a group and begins its successor, empty. A stream's consumers point into what was lost with it: they
-    /// begin anew on its stores too.
+    /// Ends a group and begins its successor, empty. A stream's consumers point into what was lost
+    /// with it: they begin anew on its stores too.
     pub(super) fn recreate(
         &mut self,
         group: GroupId,
@@ -192,7 +192,8 @@ impl Meta {
         }
     }
 
-    /// Where a consumer goes when its stream begins anew: it stays where it can and fills up in order.
+    /// Where a consumer goes when its stream begins anew: it stays where it can and fills up in
+    /// order.
     fn successor_stores(&self, name: &AssetName, stream: &[StoreId]) -> Vec<StoreId> {
         let AssetName::Consumer { account, stream: of, consumer } = name else {
             return stream.to_vec();

@@ -1,6 +1,7 @@
 //! The replicated state machine of the meta group.
 
 mod consumers;
+mod load;
 mod members;
 mod outcome;
 mod reports;
@@ -24,12 +25,14 @@ use crate::command::Command;
 use crate::error::MetaError;
 use crate::server::{ClusterId, Server};
 
+pub use load::StoreLoad;
 pub use outcome::{AssetChange, AssetRef, Delta, Outcome, Reply};
 
 /// Everything the meta group decided. Equal on every server that applied the same commands, as
 /// [`state_hash`](Self::state_hash) shows.
 ///
-/// The default is the state of a server that has not joined: no cluster, no servers; it waits for its first base.
+/// The default is the state of a server that has not joined: no cluster, no servers; it waits for
+/// its first base.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Meta {
     cluster_id: ClusterId,
@@ -70,9 +73,9 @@ impl Meta {
     /// The founder's replica of the meta group; every other id is allocated.
     pub const FOUNDER: ReplicaId = ReplicaId(1);
 
-    /// The state that a cluster begins with: nobody but the founder, whose name and limits follow when it
-    /// registers. It is no command of the log, so it has to be in the first base, at an index above 0: those who
-    /// join then receive it as a snapshot.
+    /// The state that a cluster begins with: nobody but the founder, whose name and limits follow
+    /// when it registers. It is no command of the log, so it has to be in the first base, at an
+    /// index above 0: those who join then receive it as a snapshot.
     #[must_use]
     pub fn found(cluster_id: ClusterId, founder: StoreId) -> Self {
         let mut meta = Self {
@@ -157,8 +160,8 @@ impl Meta {
     /// The state that [`base`](Self::base) wrote.
     ///
     /// # Errors
-    /// [`RestoreError`] when it does not decode or contradicts itself: this replica must not vote or lead, and
-    /// has to fetch the state from its peers.
+    /// [`RestoreError`] when it does not decode or contradicts itself: this replica must not vote
+    /// or lead, and has to fetch the state from its peers.
     pub fn restore(base: &[u8]) -> Result<Self, RestoreError> {
         let mut meta: Self = codec::decode("meta base", base)?;
         let mut groups = BTreeMap::new();
@@ -210,7 +213,8 @@ impl Meta {
         self.time
     }
 
-    /// The running hash over what was applied and what came of it: equal on all servers at equal applied index.
+    /// The running hash over what was applied and what came of it: equal on all servers at equal
+    /// applied index.
     #[must_use]
     pub fn state_hash(&self) -> u64 {
         self.state_hash
@@ -295,10 +299,11 @@ impl Meta {
         self.groups.keys().filter_map(|&group| Some((group, self.asset(group)?)))
     }
 
-    /// Whether it is recorded that `replica` is out of a group that lives. Only then may its store destroy it.
+    /// Whether it is recorded that `replica` is out of a group that lives. Only then may its store
+    /// destroy it.
     ///
-    /// A replica not allocated yet is never out: this machine lags, as it may after a restart, and does not know
-    /// that the replica will be added.
+    /// A replica not allocated yet is never out: this machine lags, as it may after a restart, and
+    /// does not know that the replica will be added.
     #[must_use]
     pub fn excludes(&self, group: GroupId, replica: ReplicaId) -> bool {
         replica <= self.last_replica

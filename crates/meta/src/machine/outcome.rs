@@ -62,8 +62,8 @@ impl From<Asset<'_>> for AssetRef {
 /// What changed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Delta {
-    /// A server joined, changed or was removed: the meta group's members may have to follow, and with a removal
-    /// the members of assets.
+    /// A server joined, changed or was removed: the meta group's members may have to follow, and
+    /// with a removal the members of assets.
     Server(StoreId),
     /// An asset.
     Asset {
@@ -116,9 +116,9 @@ impl Delta {
     }
 }
 
-/// The running hash after `command`. It covers the command and the ids and members that came of it, so that two
-/// machines that decide differently disagree at once; it does not cover the texts of errors, which may differ
-/// between versions.
+/// The running hash after `command`. It covers the command and the ids and members that came of it,
+/// so that two machines that decide differently disagree at once; it does not cover the texts of
+/// errors, which may differ between versions.
 pub(super) fn fold(previous: u64, command: &[u8], outcome: &Outcome, meta: &Meta) -> u64 {
     let mut hash = Xxh3::with_seed(previous);
     let mut number = |n: u64| hash.update(&n.to_le_bytes());

@@ -7,8 +7,8 @@ use crate::asset::Reported;
 use crate::error::{MetaError, Stale};
 
 impl Meta {
-    /// A report from a leader that worked towards an older epoch is refused: it may come from before a replica was
-    /// added, and would read as if that replica were out.
+    /// A report from a leader that worked towards an older epoch is refused: it may come from
+    /// before a replica was added, and would read as if that replica were out.
     pub(super) fn report_members(
         &mut self,
         id: GroupId,

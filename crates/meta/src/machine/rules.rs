@@ -1,5 +1,6 @@
-//! What a configuration may become, and what may stand beside it. The API's validation knows one configuration;
-//! these rules need the others, so they hold at apply, where no two requests can race.
+//! What a configuration may become, and what may stand beside it. The API's validation knows one
+//! configuration; these rules need the others, so they hold at apply, where no two requests can
+//! race.
 
 use flotilla_stream::{ConsumerConfig, Retention, StreamConfig};
 use flotilla_subject::overlap;

@@ -30,8 +30,8 @@ impl Server {
 }
 
 impl Meta {
-    /// A known member keeps its replica. Anyone else gets a new one: a new store is empty, and a removed one that
-    /// comes back must not answer for what its old replica promised.
+    /// A known member keeps its replica. Anyone else gets a new one: a new store is empty, and a
+    /// removed one that comes back must not answer for what its old replica promised.
     pub(super) fn register_server(
         &mut self,
         info: ServerInfo,

@@ -41,8 +41,8 @@ impl Meta {
         Ok(reply)
     }
 
-    /// A replica count needs its change of members in the same command, so that no one sees the one without the
-    /// other.
+    /// A replica count needs its change of members in the same command, so that no one sees the one
+    /// without the other.
     pub(super) fn update_stream(
         &mut self,
         account: &str,

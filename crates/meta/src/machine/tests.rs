@@ -321,6 +321,26 @@ fn a_base_that_contradicts_itself_is_refused() {
 }
 
 #[test]
+fn load_counts_what_members_carry() {
+    let mut log = Log::new(3);
+    let mut config = stream_config("S", &["a"], 2);
+    config.max_bytes = Some(100);
+    log.stream(config, &[1, 2]);
+    log.consumer("S", consumer_config("c", 1), &[2]);
+    let load = log.meta.load();
+    let one = StoreLoad {
+        assets: 1,
+        ha_assets: 1,
+        preferred: 1,
+        reserved_file: 100,
+        ..StoreLoad::default()
+    };
+    assert_eq!(load[&StoreId(1)], one);
+    assert_eq!(load[&StoreId(2)], StoreLoad { assets: 2, ..one });
+    assert!(!load.contains_key(&StoreId(3)));
+}
+
+#[test]
 fn time_never_goes_back() {
     let mut meta = Meta::found(ClusterId(1), StoreId(1));
     let register = Command::RegisterServer { info: server(1, "n1"), rejoin: false };
@@ -338,6 +358,7 @@ fn any_command() -> impl Strategy<Value = Command> {
     let on = proptest::collection::vec(1_u64..6, 1..4);
     let seats = proptest::collection::vec((any::<bool>(), 1_u64..40), 1..4);
     let group = || (2_u64..12).prop_map(GroupId);
+    let reseat = (group(), 1_u64..4, seats, any::<bool>());
     let seat = |(keep, n): (bool, u64)| {
         if keep { Seat::Keep(ReplicaId(n)) } else { Seat::Fresh(StoreId(n % 6)) }
     };
@@ -351,9 +372,10 @@ fn any_command() -> impl Strategy<Value = Command> {
             create_consumer(n, config, &on)
         }),
         1 => name.prop_map(delete_stream),
-        3 => (proptest::collection::vec((group(), 1_u64..4, seats, any::<bool>()), 1..3)).prop_map(move |changes| {
+        3 => proptest::collection::vec(reseat, 1..3).prop_map(move |changes| {
             let change = |(group, epoch, seats, repair): (GroupId, u64, Vec<(bool, u64)>, bool)| {
-                SeatChange { group, epoch, seats: seats.into_iter().map(seat).collect(), preferred: None, repair }
+                let seats = seats.into_iter().map(seat).collect();
+                SeatChange { group, epoch, seats, preferred: None, repair }
             };
             Command::SetMembers { changes: changes.into_iter().map(change).collect() }
         }),
@@ -365,7 +387,8 @@ fn any_command() -> impl Strategy<Value = Command> {
         }),
         1 => (1_u64..8).prop_map(|store| Command::RemoveServer { store: StoreId(store) }),
         1 => (1_u64..8, group(), 1_u64..40).prop_map(|(store, group, replica)| {
-            Command::ConfirmDestroyed { store: StoreId(store), replicas: vec![(group, ReplicaId(replica))] }
+            let replicas = vec![(group, ReplicaId(replica))];
+            Command::ConfirmDestroyed { store: StoreId(store), replicas }
         }),
     ]
 }
@@ -410,8 +433,8 @@ fn check(meta: &Meta) {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(128))]
 
-    /// Ids are never given twice, consumers stay inside their streams, and a machine restored from a base at any
-    /// point goes on exactly like one that applied everything.
+    /// Ids are never given twice, consumers stay inside their streams, and a machine restored from
+    /// a base at any point goes on exactly like one that applied everything.
     #[test]
     fn machines_agree_and_stay_consistent(
         commands in proptest::collection::vec((any_command(), any::<bool>()), 1..80),
@@ -438,7 +461,10 @@ proptest! {
 
     /// No bytes make a machine panic.
     #[test]
-    fn foreign_bytes_are_refused(mut bytes in proptest::collection::vec(any::<u8>(), 0..200), version: bool) {
+    fn foreign_bytes_are_refused(
+        mut bytes in proptest::collection::vec(any::<u8>(), 0..200),
+        version: bool,
+    ) {
         if version && !bytes.is_empty() {
             bytes[0] = 1;
         }

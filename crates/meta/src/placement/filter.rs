@@ -46,7 +46,8 @@ pub(super) fn available(peer: &Peer, storage: StorageKind) -> Option<u64> {
     }
 }
 
-/// Why `peer` does not come into question, or `None` when it does. Being offline is judged later: some may be.
+/// Why `peer` does not come into question, or `None` when it does. Being offline is judged later:
+/// some may be.
 pub(super) fn refusal(
     request: &PlacementRequest<'_>,
     rules: &TagRules,
@@ -78,7 +79,8 @@ pub(super) fn refusal(
     None
 }
 
-/// The zones that have a replica already. A server without any tag of the prefix is in no zone and gets none.
+/// The zones that have a replica already. A server without any tag of the prefix is in no zone and
+/// gets none.
 pub(super) struct UniqueTags {
     prefix: Option<String>,
     taken: BTreeSet<String>,

@@ -1,7 +1,8 @@
 //! Which servers shall hold the replicas of an asset.
 //!
-//! A pure function of what is asked and of what the meta leader knows about its fleet at that moment, after the
-//! reference server's peer selection: filter, sort by load, take the best. The result is carried in the command.
+//! A pure function of what is asked and of what the meta leader knows about its fleet at that
+//! moment, after the reference server's peer selection: filter, sort by load, take the best. The
+//! result is carried in the command.
 
 mod filter;
 mod reasons;
@@ -53,7 +54,8 @@ pub struct Peer {
 pub struct Fleet<'a> {
     /// All members of the cluster, each once.
     pub peers: &'a [Peer],
-    /// `jetstream.unique_tag`: replicas go to servers whose tags with this prefix differ, such as `az:`.
+    /// `jetstream.unique_tag`: replicas go to servers whose tags with this prefix differ, such as
+    /// `az:`.
     pub unique_tag: Option<&'a str>,
     /// Spreads what is equal otherwise. Any number; the same one gives the same result.
     pub seed: u64,
@@ -113,8 +115,8 @@ pub struct Placed {
 
 /// Chooses stores.
 ///
-/// A majority of them is online; servers that are known but offline may fill the rest, so that an asset of three can
-/// be created with one server down.
+/// A majority of them is online; servers that are known but offline may fill the rest, so that an
+/// asset of three can be created with one server down.
 ///
 /// # Errors
 /// [`NoPeers`] with every reason why a server was passed over.
@@ -157,8 +159,9 @@ pub fn place(request: &PlacementRequest<'_>, fleet: &Fleet<'_>) -> Result<Placed
     Ok(Placed { stores, preferred })
 }
 
-/// Online first. A replicated asset then goes where the fewest of its kind are, a single one where the most room
-/// is; room counts in sixteenths of the roomiest, so that a few bytes do not outweigh a thousand streams.
+/// Online first. A replicated asset then goes where the fewest of its kind are, a single one where
+/// the most room is; room counts in sixteenths of the roomiest, so that a few bytes do not outweigh
+/// a thousand streams.
 fn sort_by_load(candidates: &mut [&Peer], request: &PlacementRequest<'_>, seed: u64) {
     let room = |peer: &Peer| filter::available(peer, request.storage).unwrap_or(u64::MAX);
     let step = candidates.iter().map(|p| room(p) / 16).max().unwrap_or(0).max(1);

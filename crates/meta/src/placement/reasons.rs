@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
-/// Why servers were passed over. Which server it was does not matter to the reader, what to change does.
+/// Why servers were passed over. Which server it was does not matter to the reader, what to change
+/// does.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Reason {
     /// Fewer than a majority of the replicas would be on servers that are online.
@@ -57,7 +58,8 @@ impl std::fmt::Display for NoPeers {
                 Reason::MaxHaAssets => f.write_str(", limit of HA assets reached")?,
                 Reason::NoJetStream => f.write_str(", jetstream not enabled in cluster")?,
                 Reason::TagsNotMatched(tag) => unmatched.push(format!("'{tag}'")),
-                // The reference server says nothing of these; a client that parses its text sees no more here.
+                // The reference server says nothing of these; a client that parses its text sees no
+                // more here.
                 Reason::OtherCluster(_) | Reason::Excluded(_) => {}
             }
         }

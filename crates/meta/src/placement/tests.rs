@@ -158,8 +158,8 @@ fn load_and_leaders_spread() {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(256))]
 
-    /// Whatever is asked: the result has the right size, no store twice, keeps what is kept, takes nobody excluded,
-    /// and a majority of it is online; the same question gives the same answer.
+    /// Whatever is asked: the result has the right size, no store twice, keeps what is kept, takes
+    /// nobody excluded, and a majority of it is online; the same question gives the same answer.
     #[test]
     fn a_placement_is_sound(
         online in proptest::collection::vec(any::<bool>(), 1..9),

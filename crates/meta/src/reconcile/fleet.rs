@@ -15,8 +15,8 @@ use crate::server::{Server, ServerState};
 /// What takes replicas out of a stream and all its consumers, and others in.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Replacement {
-    /// What had no other copy and is lost with its server: it begins anew, or ends. Each a command of its own, to
-    /// be committed before the changes.
+    /// What had no other copy and is lost with its server: it begins anew, or ends. Each a command
+    /// of its own, to be committed before the changes.
     pub losses: Vec<Command>,
     /// Groups that go on with other members: one [`Command::SetMembers`].
     pub changes: Vec<SeatChange>,
@@ -32,13 +32,13 @@ impl Replacement {
 
 /// Plans `STREAM.PEER.REMOVE`: the stream and its consumers leave `store`, other servers take over.
 ///
-/// A single replica on a server that is online moves with its data. On one that is offline it is lost: a stream
-/// begins anew and empty elsewhere, a durable consumer too, an ephemeral one is deleted. (The reference server does
-/// so even when the server is online.)
+/// A single replica on a server that is online moves with its data. On one that is offline it is
+/// lost: a stream begins anew and empty elsewhere, a durable consumer too, an ephemeral one is
+/// deleted. (The reference server does so even when the server is online.)
 ///
 /// # Errors
-/// [`MetaError::StreamNotFound`]; [`MetaError::PeerNotMember`] when the stream has no replica there;
-/// [`MetaError::PeerRemap`] when no server can take its place.
+/// [`MetaError::StreamNotFound`]; [`MetaError::PeerNotMember`] when the stream has no replica
+/// there; [`MetaError::PeerRemap`] when no server can take its place.
 pub fn replace_peer(
     meta: &Meta,
     account: &str,
@@ -60,14 +60,15 @@ pub fn replace_peer(
     Ok(split_losses(meta, asset, plan, &losses, fleet))
 }
 
-/// Plans what brings streams back to their replica count: replacements for replicas on removed servers and for
-/// `missing` ones ([`Action::Missing`](super::Action)), and members for streams that are short, as far as servers
-/// fit. The new server under a removed one's name takes its seats if it can.
+/// Plans what brings streams back to their replica count: replacements for replicas on removed
+/// servers and for `missing` ones ([`Action::Missing`](super::Action)), and members for streams
+/// that are short, as far as servers fit. The new server under a removed one's name takes its seats
+/// if it can.
 ///
-/// The plan follows from the state alone, so whoever leads the meta group goes on with it: ask again when a server
-/// joined, left or came back, and after each plan, until it is empty. At most `limit` streams at once. A stream
-/// whose last replica was on a removed server stays as it is: its data may come back, an operator decides
-/// ([`replace_peer`]).
+/// The plan follows from the state alone, so whoever leads the meta group goes on with it: ask
+/// again when a server joined, left or came back, and after each plan, until it is empty. At most
+/// `limit` streams at once. A stream whose last replica was on a removed server stays as it is: its
+/// data may come back, an operator decides ([`replace_peer`]).
 #[must_use]
 pub fn heal(
     meta: &Meta,
@@ -113,8 +114,8 @@ fn offline(fleet: &Fleet<'_>) -> BTreeSet<StoreId> {
     fleet.peers.iter().filter(|p| !p.online).map(|p| p.store).collect()
 }
 
-/// Who takes the seat of a lost replica before anybody else: the server that bears the lost one's name now, or the
-/// same store when only the replica is gone.
+/// Who takes the seat of a lost replica before anybody else: the server that bears the lost one's
+/// name now, or the same store when only the replica is gone.
 fn successor(meta: &Meta, store: StoreId, fleet: &Fleet<'_>) -> Option<StoreId> {
     let heir = match meta.server(store)?.state {
         ServerState::Removed { successor, .. } => successor?,
@@ -124,7 +125,8 @@ fn successor(meta: &Meta, store: StoreId, fleet: &Fleet<'_>) -> Option<StoreId> 
     (takes_assets && fleet.is_online(heir)).then_some(heir)
 }
 
-/// Takes out of `plan` the groups whose only replica is gone with its server: no leader could carry out a change.
+/// Takes out of `plan` the groups whose only replica is gone with its server: no leader could carry
+/// out a change.
 fn split_losses(
     meta: &Meta,
     asset: &StreamAsset,

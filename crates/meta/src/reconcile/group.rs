@@ -1,8 +1,8 @@
 //! The next change of membership in one group, as its leader decides it.
 //!
-//! Learners first, one change at a time, what changes voters goes through a joint configuration (Raft dissertation,
-//! chapter 4; DESIGN.md D10). Every step is decided anew from the committed configuration, so a new leader goes on
-//! where the last one stopped.
+//! Learners first, one change at a time, what changes voters goes through a joint configuration
+//! (Raft dissertation, chapter 4; DESIGN.md D10). Every step is decided anew from the committed
+//! configuration, so a new leader goes on where the last one stopped.
 
 use std::collections::BTreeSet;
 
@@ -26,8 +26,8 @@ pub struct GroupView<'a> {
     pub caught_up: &'a BTreeSet<ReplicaId>,
     /// Whether meta has recorded this very configuration for the present epoch.
     pub recorded: bool,
-    /// Whether this server's meta was confirmed to be current since the replica began to lead. One that lags might
-    /// add a replica that meta has recorded as out.
+    /// Whether this server's meta was confirmed to be current since the replica began to lead. One
+    /// that lags might add a replica that meta has recorded as out.
     pub meta_current: bool,
     /// Whether a change of membership or a transfer is proposed and not applied yet.
     pub in_flight: bool,
@@ -60,8 +60,8 @@ pub enum Step {
     Propose(Change),
     /// Transfer leadership to this voter, which goes on from there: the leader's own seat is to go.
     TransferTo(ReplicaId),
-    /// Commit [`Command::ReportMembers`](crate::Command) with the committed configuration, after confirming the
-    /// leadership by a read index of this group.
+    /// Commit [`Command::ReportMembers`](crate::Command) with the committed configuration, after
+    /// confirming the leadership by a read index of this group.
     Report,
     /// Nothing, for now.
     Nothing(Wait),
@@ -84,8 +84,9 @@ pub enum Wait {
 
 /// The next step from `view.membership` towards `view.desired`.
 ///
-/// Repeated, the steps reach the desired members once these are alive and caught up. After every step a majority of
-/// the voters is alive if one was before; the leader is never removed; a replica votes only after it caught up.
+/// Repeated, the steps reach the desired members once these are alive and caught up. After every
+/// step a majority of the voters is alive if one was before; the leader is never removed; a replica
+/// votes only after it caught up.
 #[must_use]
 pub fn next_step(view: &GroupView<'_>) -> Step {
     if view.in_flight {
@@ -112,7 +113,8 @@ pub fn next_step(view: &GroupView<'_>) -> Step {
     enter(view)
 }
 
-/// Out of a joint configuration there is one way. A leader that would be left behind hands over first.
+/// Out of a joint configuration there is one way. A leader that would be left behind hands over
+/// first.
 fn leave(view: &GroupView<'_>) -> Step {
     if view.membership.voters.contains(&view.leader) {
         return Step::Propose(Change::Leave);
@@ -165,7 +167,8 @@ fn enter(view: &GroupView<'_>) -> Step {
     }
 }
 
-/// Promotes `promote` and removes as many of `surplus` as may go, if that is a change and a safe one.
+/// Promotes `promote` and removes as many of `surplus` as may go, if that is a change and a safe
+/// one.
 fn exchange(view: &GroupView<'_>, promote: &[ReplicaId], surplus: &[ReplicaId]) -> Option<Step> {
     let voters: BTreeSet<_> = view.voters().collect();
     // Nobody goes before a replacement is there, except when there shall be fewer.
@@ -189,24 +192,18 @@ fn exchange(view: &GroupView<'_>, promote: &[ReplicaId], surplus: &[ReplicaId]) 
     Some(Step::Propose(Change::Enter { promote: promote.to_vec(), remove: leaving }))
 }
 
-/// Whether a majority of the voters to be is alive; and, when nobody leaves, whether as many may still fail.
+/// Whether a majority of the voters to be is alive. Who is promoted is alive, so that as many may
+/// fail as before.
 fn is_safe(
     view: &GroupView<'_>,
     voters: &BTreeSet<ReplicaId>,
     promote: &[ReplicaId],
     leaving: &[ReplicaId],
 ) -> bool {
-    let mut next: BTreeSet<_> = voters.iter().chain(promote).copied().collect();
-    next.retain(|r| !leaving.contains(r));
-    let margin = |set: &BTreeSet<ReplicaId>| {
-        let live = set.iter().filter(|r| view.live.contains(r)).count();
-        live.checked_sub(quorum(set.len()))
-    };
-    match (margin(voters), margin(&next)) {
-        (_, None) => false,
-        (Some(now), Some(then)) => !next.is_empty() && (!leaving.is_empty() || then >= now),
-        (None, Some(_)) => !next.is_empty(),
-    }
+    let next = voters.iter().chain(promote).filter(|r| !leaving.contains(r));
+    let next: BTreeSet<_> = next.copied().collect();
+    let live = next.iter().filter(|r| view.live.contains(r)).count();
+    live > 0 && live >= quorum(next.len())
 }
 
 #[cfg(test)]

@@ -2,8 +2,8 @@
 //!
 //! * On a store: [`StoreReconciler`] says which replicas to create, to destroy and to put aside.
 //! * In a group: [`next_step`] says which change of membership its leader proposes next.
-//! * Over the fleet: [`replace_peer`], [`heal`], [`scale`] and [`relocate`] plan new members, for a stream and all
-//!   its consumers at once.
+//! * Over the fleet: [`replace_peer`], [`heal`], [`scale`] and [`relocate`] plan new members, for a
+//!   stream and all its consumers at once.
 
 mod fleet;
 mod group;

@@ -1,4 +1,5 @@
-//! Seats for a stream and its consumers: after a change of its replica count or placement, or a loss.
+//! Seats for a stream and its consumers: after a change of its replica count or placement, or a
+//! loss.
 
 use std::collections::BTreeSet;
 
@@ -30,8 +31,8 @@ pub(super) struct Losses<'a> {
 impl Losses<'_> {
     const NONE: Losses<'static> = Losses { gone: BTreeSet::new(), missing: &BTreeSet::new() };
 
-    /// Whether the group's replica on `store` is to be replaced. The only replica of a group has nobody to take
-    /// over from: while its store is there, it is not given up.
+    /// Whether the group's replica on `store` is to be replaced. The only replica of a group has
+    /// nobody to take over from: while its store is there, it is not given up.
     pub(super) fn contains(&self, group: &AssetGroup, store: StoreId) -> bool {
         self.gone.contains(&store)
             || group.desired.len() > 1 && self.missing.contains(&(group.id, store))
@@ -44,8 +45,9 @@ impl Losses<'_> {
 
 /// Plans a change of the replica count to that of `config`, the configuration to be.
 ///
-/// Up: the members stay and the best servers join them. Down: `ranked` says who stays, best first; the caller puts
-/// the leader in front, then the online replicas by how far they caught up. Members it does not name go first.
+/// Up: the members stay and the best servers join them. Down: `ranked` says who stays, best first;
+/// the caller puts the leader in front, then the online replicas by how far they caught up. Members
+/// it does not name go first.
 ///
 /// # Errors
 /// [`NoPeers`] when not enough servers fit.
@@ -66,7 +68,8 @@ pub fn scale(
     Ok(plan(asset, config, stores, &Losses::NONE, fleet))
 }
 
-/// Plans a move to where `config`, the configuration to be, places the stream. Members that fit it stay.
+/// Plans a move to where `config`, the configuration to be, places the stream. Members that fit it
+/// stay.
 ///
 /// # Errors
 /// [`NoPeers`] when not enough servers fit.
@@ -78,7 +81,8 @@ pub fn relocate(
     let nobody = BTreeSet::new();
     let fits = |store: &StoreId| {
         let Some(peer) = fleet.peer(*store) else { return false };
-        // It holds its replica already: room, limits, zones and its present health say nothing about that.
+        // It holds its replica already: room, limits, zones and its present health say nothing
+        // about that.
         let alone =
             PlacementRequest { replicas: 1, max_bytes: None, ..request(config, &[], &nobody) };
         let alone_there = [Peer { online: true, ..peer.clone() }];
@@ -106,7 +110,8 @@ fn request<'a>(
     }
 }
 
-/// `keep` and as many more stores as `config` wants. A stream without a placement stays in its cluster.
+/// `keep` and as many more stores as `config` wants. A stream without a placement stays in its
+/// cluster.
 pub(super) fn fill(
     asset: &StreamAsset,
     config: &StreamConfig,
@@ -144,7 +149,8 @@ pub(super) fn plan(
     SeatPlan { stores, changes }
 }
 
-/// Where a consumer goes: it stays on the stores that its stream keeps, and fills up with the least loaded others.
+/// Where a consumer goes: it stays on the stores that its stream keeps, and fills up with the least
+/// loaded others.
 fn consumer_stores(
     consumer: &ConsumerAsset,
     config: &StreamConfig,
@@ -161,8 +167,8 @@ fn consumer_stores(
     stores
 }
 
-/// The change that brings a group to `stores`, or `None` when it is there. Only a replica that is gone gets a
-/// successor on the same store.
+/// The change that brings a group to `stores`, or `None` when it is there. Only a replica that is
+/// gone gets a successor on the same store.
 fn seat_change(
     group: &AssetGroup,
     stores: &[StoreId],

@@ -23,29 +23,32 @@ pub struct LocalReplica {
 pub struct NewReplica {
     /// Who it is.
     pub local: LocalReplica,
-    /// The configuration that its empty log starts from: the same for all replicas of the group. Who is not in it
-    /// takes no part until the group's leader adds it.
+    /// The configuration that its empty log starts from: the same for all replicas of the group.
+    /// Who is not in it takes no part until the group's leader adds it.
     pub founding: Membership,
 }
 
 /// One thing to do on a store.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Action {
-    /// Create this replica, with an empty log, and remember durably that it was: `created_through` is its id now.
+    /// Create this replica, with an empty log, and remember durably that it was: `created_through`
+    /// is its id now.
     Create(NewReplica),
-    /// Destroy this replica's files: the asset was deleted, or the replica is recorded as out of its group.
+    /// Destroy this replica's files: the asset was deleted, or the replica is recorded as out of
+    /// its group.
     Destroy(LocalReplica),
     /// Move this replica's files aside: meta, which is current, has never heard of them.
     Quarantine(LocalReplica),
-    /// Tell meta that nothing is left of this replica ([`Command::ConfirmDestroyed`](crate::Command)).
+    /// Tell meta that nothing is left of this replica
+    /// ([`Command::ConfirmDestroyed`](crate::Command)).
     Confirm {
         /// Its group.
         group: GroupId,
         /// Which replica of it.
         replica: ReplicaId,
     },
-    /// This replica was created once and is gone. It must never begin anew under its id, having forgotten what it
-    /// promised: the meta leader has to give its seat to a fresh one.
+    /// This replica was created once and is gone. It must never begin anew under its id, having
+    /// forgotten what it promised: the meta leader has to give its seat to a fresh one.
     Missing {
         /// Its group.
         group: GroupId,
@@ -61,17 +64,18 @@ pub struct StoreReconciler<'a> {
     pub meta: &'a Meta,
     /// This store.
     pub store: StoreId,
-    /// The highest replica id ever created on this store. Ids grow in the order of the log and creations are asked
-    /// for in that order, so an id at or below it that is not here was created and lost.
+    /// The highest replica id ever created on this store. Ids grow in the order of the log and
+    /// creations are asked for in that order, so an id at or below it that is not here was created
+    /// and lost.
     pub created_through: ReplicaId,
-    /// Whether this server's meta is known to contain every command committed before now (by a read index, say). A
-    /// machine that lags, after a restart, knows less than the files do.
+    /// Whether this server's meta is known to contain every command committed before now (by a read
+    /// index, say). A machine that lags, after a restart, knows less than the files do.
     pub meta_current: bool,
 }
 
 impl StoreReconciler<'_> {
-    /// Everything to do, creations first and in ascending order of replicas: carry them out in this order. The
-    /// meta group's own replica is not an asset and is left alone.
+    /// Everything to do, creations first and in ascending order of replicas: carry them out in this
+    /// order. The meta group's own replica is not an asset and is left alone.
     #[must_use]
     pub fn all(&self, local: &[LocalReplica]) -> Vec<Action> {
         let mut by_group: BTreeMap<GroupId, Vec<LocalReplica>> = BTreeMap::new();
@@ -95,8 +99,8 @@ impl StoreReconciler<'_> {
         actions
     }
 
-    /// What to do about one group, of which `local` are the replicas here. For several groups named by one
-    /// command's deltas, go through the groups in ascending order.
+    /// What to do about one group, of which `local` are the replicas here. For several groups named
+    /// by one command's deltas, go through the groups in ascending order.
     pub fn group(&self, group: GroupId, local: &[LocalReplica], actions: &mut Vec<Action>) {
         if let Some(asset) = self.meta.asset(group) {
             self.live(asset.group(), local, actions);

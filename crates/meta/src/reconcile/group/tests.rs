@@ -223,7 +223,8 @@ fn nothing_is_proposed_on_top_of_a_change_or_on_old_knowledge() {
 }
 
 prop_compose! {
-    /// Any configuration that Raft allows, any wish, any servers alive as long as entries can be committed.
+    /// Any configuration that Raft allows, any wish, any servers alive as long as entries can be
+    /// committed.
     fn any_group()(
         voters in proptest::collection::btree_set(1_u64..9, 1..6),
         learners in proptest::collection::btree_set(1_u64..9, 0..3),
@@ -241,9 +242,11 @@ prop_compose! {
         m.voters_outgoing = outgoing.as_ref().map(all).unwrap_or_default();
         m.learners = all(&learners).into_iter().filter(|r| !m.is_voter(*r)).collect();
         if demoted {
-            m.learners_next = m.voters_outgoing.iter().copied().filter(|r| !m.voters.contains(r)).collect();
+            let leaving = m.voters_outgoing.iter().filter(|r| !m.voters.contains(r));
+            m.learners_next = leaving.copied().collect();
         }
-        let leaders: Vec<_> = m.all().filter(|r| m.is_voter(*r) && group.live.contains(r)).collect();
+        let live = |r: &ReplicaId| group.live.contains(r);
+        let leaders: Vec<_> = m.all().filter(|r| m.is_voter(*r) && live(r)).collect();
         group.leader = *leaders.get(leads % leaders.len().max(1))?;
         group.is_available().then_some(group)
     }
@@ -252,8 +255,8 @@ prop_compose! {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(2_000))]
 
-    /// While servers come and go, no step costs the group its majority or its leader; once all desired members are
-    /// there, the steps reach them and say so.
+    /// While servers come and go, no step costs the group its majority or its leader; once all
+    /// desired members are there, the steps reach them and say so.
     #[test]
     fn steps_reach_the_desired_members_without_losing_the_majority(
         group in any_group(),

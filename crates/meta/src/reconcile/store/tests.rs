@@ -137,8 +137,8 @@ fn a_meta_that_lags_does_not_take_a_newcomer_for_one_that_is_out() {
 
 #[test]
 fn a_founding_voter_that_still_counts_is_created_late() {
-    // Three founders, of which the third never came and the second comes after the third was replaced: the group
-    // needs it to commit anything.
+    // Three founders, of which the third never came and the second comes after the third was
+    // replaced: the group needs it to commit anything.
     let mut log = Log::new(4);
     let s = log.stream(stream_config("S", &["a"], 3), &[1, 2, 3]).group;
     let two = log.replica_on(s, 2);
@@ -185,8 +185,9 @@ fn another_life_of_a_group_is_not_taken_for_this_one() {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(128))]
 
-    /// Stores that look at any prefix of the log, at any time, create no replica twice and put nothing aside that
-    /// meta knew; and when all is carried out, what is on the stores is what meta wants there.
+    /// Stores that look at any prefix of the log, at any time, create no replica twice and put
+    /// nothing aside that meta knew; and when all is carried out, what is on the stores is what
+    /// meta wants there.
     #[test]
     fn stores_end_up_with_what_meta_wants(
         moves in proptest::collection::vec((0_u8..5, 0_usize..3, 1_u64..6), 1..40),
@@ -208,7 +209,8 @@ proptest! {
                     let group = &log.asset(name).group;
                     let first = group.desired[0];
                     if group.is_settled() && first.store != StoreId(store) {
-                        let change = log.change(group.id, vec![Seat::Keep(first.replica), Seat::Fresh(StoreId(store))]);
+                        let seats = vec![Seat::Keep(first.replica), Seat::Fresh(StoreId(store))];
+                        let change = log.change(group.id, seats);
                         log.ok(Command::SetMembers { changes: vec![change] });
                     }
                 }
@@ -227,7 +229,8 @@ proptest! {
         prop_assert!(log.meta.tombstones().is_empty());
         for disk in &disks {
             prop_assert_eq!(disk.actions(&log.meta, true), []);
-            let mut wanted: Vec<_> = log.groups().filter_map(|g| g.member_on(disk.store)).map(|m| m.replica).collect();
+            let members = log.groups().filter_map(|g| g.member_on(disk.store));
+            let mut wanted: Vec<_> = members.map(|m| m.replica).collect();
             let mut here: Vec<_> = disk.local.iter().map(|r| r.replica).collect();
             here.sort_unstable();
             wanted.sort_unstable();
