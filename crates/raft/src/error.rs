@@ -2,13 +2,20 @@
 
 use crate::types::{GroupId, ReplicaId};
 
-/// The library panicked: what this group holds in memory cannot be trusted any more. It must not vote, serve or
+/// The library panicked, or the machine cannot go on: what this group holds in memory cannot be trusted any more. It must not vote, serve or
 /// be stepped again; its log on disk is as good as before.
 #[derive(Debug, Clone, thiserror::Error)]
-#[error("the raft library panicked: {0}")]
+#[error("{0}")]
 pub struct Poisoned(String);
 
 impl Poisoned {
+    /// The machine above the library cannot go on: the effect is the same.
+    #[must_use]
+    #[allow(clippy::needless_pass_by_value)] // made for `map_err`
+    pub fn machine(reason: impl std::fmt::Display) -> Self {
+        Self(format!("{reason}"))
+    }
+
     // The signature is that of `catch_unwind`'s error.
     #[allow(clippy::needless_pass_by_value)]
     pub(crate) fn new(panic: Box<dyn std::any::Any + Send>) -> Self {
@@ -16,7 +23,7 @@ impl Poisoned {
             .downcast_ref::<String>()
             .map(String::as_str)
             .or_else(|| panic.downcast_ref::<&str>().copied());
-        Self(text.unwrap_or("no text").to_owned())
+        Self(format!("the raft library panicked: {}", text.unwrap_or("no text")))
     }
 }
 

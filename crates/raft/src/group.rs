@@ -196,21 +196,23 @@ impl Group {
     }
 
     /// Lets one tick pass. A follower campaigns when it has not heard its leader for the election timeout and
-    /// the ticks of patience that the host drew for it.
+    /// the ticks of patience that the host drew for it. Returns whether it did, so that the host draws anew: two that
+    /// always wait equally long would for ever take each other's votes.
     ///
     /// # Errors
     /// When the library panicked.
-    pub fn tick(&mut self) -> Result<(), Poisoned> {
+    pub fn tick(&mut self) -> Result<bool, Poisoned> {
         if self.role() == Role::Leader {
-            return self.guarded(RawNode::tick).map(|_| ());
+            return self.guarded(RawNode::tick).map(|_| false);
         }
         // A campaign with a Ready outstanding would break the library's assumption that a candidate's log is
         // persisted (DESIGN.md §3.2): a replica whose disk is busy waits.
         let waited = self.node.raft.election_elapsed + 1;
         if waited > self.election_ticks + self.patience {
-            return if self.unsynced.is_empty() { self.campaign() } else { Ok(()) };
+            let may = self.unsynced.is_empty();
+            return if may { self.campaign().map(|()| true) } else { Ok(false) };
         }
-        self.guarded(RawNode::tick).map(|_| ())
+        self.guarded(RawNode::tick).map(|_| false)
     }
 
     /// Sets how many ticks this replica waits beyond the election timeout; drawn anew by the host, from its seed,

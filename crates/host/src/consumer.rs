@@ -1,0 +1,419 @@
+//! A consumer on this server: its machine, and while it leads, what only the leader knows.
+//!
+//! The leader reads the stream's replica beside it (DESIGN.md §3.9): every message there is committed, so what it
+//! plans from may lag and is never wrong.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use flotilla_jsapi::ErrorKind;
+use flotilla_jsapi::ack::AckSubject;
+use flotilla_raft::{Entry, GroupId, Poisoned};
+use flotilla_stream::{
+    Ack, Closing, Consumer, ConsumerApplied, ConsumerConfig, ConsumerEffect, Leader, PlannedSend,
+    PullRequest, SequenceRange, Status, Timestamp, encode_consumer_update,
+};
+
+use crate::notice::Notice;
+use crate::replica::{Machine, Replica};
+use crate::request::{Answer, Call, CallId, ConsumerAnswer, ConsumerRequest, Request};
+use crate::stream::StreamMachine;
+use crate::turn::{Cx, Publish};
+
+/// Log in memory at which a consumer writes a base.
+const LOG_BYTES: usize = 64 << 10;
+
+/// What comes for a consumer's leader from clients.
+#[derive(Clone, Debug, PartialEq)]
+pub enum ConsumerInput {
+    /// A request for messages.
+    Pull(PullRequest),
+    /// An answer to a delivery.
+    Ack(Ack),
+    /// Nobody listens to this reply subject any more.
+    Gone(Arc<str>),
+}
+
+/// Whether a consumer may resolve where it begins: the stream's replica here must have applied all that was committed
+/// when the consumer was made, else "new" could begin too early and "last" with the wrong message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Gate {
+    /// The stream's leader is to be asked how far the stream is.
+    Closed,
+    /// It is being asked.
+    Asked,
+    /// Once the replica here has applied this index.
+    Behind(u64),
+    /// It may.
+    Open,
+}
+
+/// The machine of a consumer's group.
+pub(crate) struct ConsumerMachine {
+    pub(crate) account: Arc<str>,
+    pub(crate) stream_name: String,
+    pub(crate) stream_group: GroupId,
+    pub(crate) consumer: Consumer,
+    leader: Option<Leader>,
+    /// The term to lead in, until the leader is made.
+    lead_term: Option<u64>,
+    gate: Gate,
+    inbox: VecDeque<ConsumerInput>,
+    /// What was applied and not yet shown to the leader.
+    commits: VecDeque<ConsumerApplied>,
+    /// What the stream lost and the leader has not heard of.
+    shrank: Vec<SequenceRange>,
+    updating: bool,
+    pub(crate) led_since: Option<Timestamp>,
+    effects: Vec<ConsumerEffect>,
+}
+
+impl ConsumerMachine {
+    pub(crate) fn new(
+        account: &str,
+        stream: &str,
+        stream_group: GroupId,
+        consumer: Consumer,
+    ) -> Self {
+        Self {
+            account: account.into(),
+            stream_name: stream.to_owned(),
+            stream_group,
+            consumer,
+            leader: None,
+            lead_term: None,
+            gate: Gate::Open,
+            inbox: VecDeque::new(),
+            commits: VecDeque::new(),
+            shrank: Vec::new(),
+            updating: false,
+            led_since: None,
+            effects: Vec::new(),
+        }
+    }
+
+    fn close(&mut self, why: Closing, cx: &mut Cx) {
+        self.lead_term = None;
+        if let Some(leader) = self.leader.take() {
+            let mut effects = Vec::new();
+            leader.close(why, &mut effects);
+            for effect in effects {
+                if let ConsumerEffect::Status(status) = effect {
+                    self.status(&status, cx);
+                }
+            }
+        }
+        self.inbox.clear();
+        self.commits.clear();
+        self.shrank.clear();
+    }
+
+    fn status(&self, status: &Status, cx: &mut Cx) {
+        let to = Bytes::copy_from_slice(status.reply.as_bytes());
+        cx.out.publishes.push(Publish {
+            account: self.account.clone(),
+            subject: to.clone(),
+            to,
+            reply: None,
+            headers: status.header_block().into(),
+            payload: Bytes::new(),
+        });
+    }
+
+    fn send(&self, send: &PlannedSend, stream: &mut StreamMachine, cx: &mut Cx) {
+        let Some(record) = stream.read_record(send.delivery.stream_seq, cx) else { return };
+        let (headers, payload) = if send.headers_only {
+            (with_size(&record.headers, record.payload.len()), Bytes::new())
+        } else {
+            (record.headers, record.payload)
+        };
+        let mut reply = Vec::with_capacity(96);
+        AckSubject {
+            domain: None,
+            account: None,
+            stream: &self.stream_name,
+            consumer: &self.consumer.config().name,
+            delivered: send.delivery.deliveries,
+            stream_sequence: send.delivery.stream_seq,
+            consumer_sequence: send.delivery.consumer_seq,
+            timestamp: send.time,
+            pending: send.pending,
+        }
+        .write(&mut reply);
+        cx.out.publishes.push(Publish {
+            account: self.account.clone(),
+            to: Bytes::copy_from_slice(send.reply.as_bytes()),
+            subject: record.subject,
+            reply: Some(reply.into()),
+            headers,
+            payload,
+        });
+    }
+}
+
+/// The headers with the size of the payload that stays away.
+fn with_size(headers: &Bytes, size: usize) -> Bytes {
+    let body = headers.strip_suffix(b"\r\n").unwrap_or(b"NATS/1.0\r\n");
+    [body, format!("Nats-Msg-Size: {size}\r\n\r\n").as_bytes()].concat().into()
+}
+
+impl Machine for ConsumerMachine {
+    fn name(&self) -> String {
+        let name = &self.consumer.config().name;
+        format!("consumer '{} > {} > {name}'", self.account, self.stream_name)
+    }
+
+    fn apply(&mut self, entry: &Entry, leads: bool, cx: &mut Cx) {
+        let mut applied = ConsumerApplied::default();
+        if let Err(error) = self.consumer.apply(&entry.data, &mut applied) {
+            let text = format!("{}: entry {}: {error}", self.name(), entry.index);
+            cx.notice(Notice::Text(text));
+            return;
+        }
+        if applied.updated {
+            self.updating = false;
+        }
+        if leads && self.leader.is_some() {
+            self.commits.push_back(applied);
+        }
+    }
+
+    fn state_hash(&self) -> u64 {
+        self.consumer.hash()
+    }
+
+    fn take_lead(&mut self, term: u64, cx: &mut Cx) {
+        self.led_since = Some(cx.now.wall);
+        self.updating = false;
+        self.lead_term = Some(term);
+        self.gate = if self.consumer.is_started() { Gate::Open } else { Gate::Closed };
+    }
+
+    fn lose_lead(&mut self, cx: &mut Cx) {
+        self.led_since = None;
+        self.close(Closing::LeadershipChange, cx);
+    }
+
+    fn restore(&mut self, state: &Bytes, _index: u64, cx: &mut Cx) -> Result<(), String> {
+        self.close(Closing::LeadershipChange, cx);
+        self.consumer = Consumer::restore(state).map_err(|e| e.to_string())?;
+        Ok(())
+    }
+}
+
+impl Replica<ConsumerMachine> {
+    /// Takes what came from clients. A replica that does not serve answers nothing: the client's retry finds the
+    /// leader.
+    pub(crate) fn take(&mut self, inputs: Vec<ConsumerInput>, _cx: &mut Cx) {
+        if self.serves() {
+            self.wake();
+            self.machine.inbox.extend(inputs);
+        }
+    }
+
+    /// Takes a request.
+    pub(crate) fn request(&mut self, id: CallId, request: &ConsumerRequest, cx: &mut Cx) {
+        if !self.serves() {
+            let election = self.raft.leader().is_none();
+            let answer = match request {
+                ConsumerRequest::Info if election => self.info(None, cx),
+                _ => Answer::NotLeader,
+            };
+            cx.out.answers.push((id, answer));
+            return;
+        }
+        match request {
+            ConsumerRequest::StepDown { preferred } => {
+                let answer = self.step_down(*preferred, cx);
+                cx.out.answers.push((id, answer));
+            }
+            ConsumerRequest::Info => {
+                self.read(Call { id, request: Request::Consumer(request.clone()) });
+            }
+        }
+    }
+
+    /// Does all that a leader has to do now, beside the replica of its stream. Returns when to look again.
+    pub(crate) fn settle(
+        &mut self,
+        stream: Option<&mut Replica<StreamMachine>>,
+        cx: &mut Cx,
+    ) -> Result<Option<u64>, Poisoned> {
+        self.ask_read_index(cx)?;
+        let Some(stream) = stream else {
+            for call in self.take_confirmed() {
+                cx.out.answers.push((call.id, Answer::Error(ErrorKind::StreamNotFound.error())));
+            }
+            return Ok(None);
+        };
+        for call in self.take_confirmed() {
+            let answer = self.info(Some(&stream.machine), cx);
+            cx.out.answers.push((call.id, answer));
+        }
+        self.open(stream, cx);
+        // Each proposal may commit at once (a single voter), and so lead to more work.
+        while self.serves() && self.lead(&mut stream.machine, cx) {
+            self.drive(cx)?;
+        }
+        if self.raft.log_bytes() > LOG_BYTES {
+            self.checkpoint(false, cx);
+        }
+        let machine = &self.machine;
+        let deadline = machine.leader.as_ref().and_then(|l| l.next_deadline(&machine.consumer));
+        Ok(deadline.map(|at| cx.now.mono + at.since(cx.now.wall)))
+    }
+
+    /// The stream lost messages. A leader that is not made yet sees for itself.
+    pub(crate) fn stream_shrank(&mut self, removed: &[SequenceRange]) {
+        if self.machine.leader.is_some() {
+            self.machine.shrank.extend_from_slice(removed);
+        }
+    }
+
+    /// Whether the stream's leader is to be asked now how far the stream is; said once.
+    pub(crate) fn wants_barrier(&mut self) -> bool {
+        let wants = self.serves() && self.machine.gate == Gate::Closed;
+        if wants {
+            self.machine.gate = Gate::Asked;
+        }
+        wants
+    }
+
+    /// What the stream's leader said; `None` if nobody answered.
+    pub(crate) fn take_barrier(&mut self, index: Option<u64>) {
+        if self.machine.gate == Gate::Asked {
+            self.machine.gate = index.map_or(Gate::Closed, Gate::Behind);
+        }
+    }
+
+    /// Makes the leader, once it may look at the stream.
+    fn open(&mut self, stream: &Replica<StreamMachine>, cx: &Cx) {
+        if let Gate::Behind(index) = self.machine.gate
+            && stream.raft.applied() >= index
+        {
+            self.machine.gate = Gate::Open;
+        }
+        if self.machine.gate == Gate::Open
+            && self.serves()
+            && let Some(term) = self.machine.lead_term.take()
+        {
+            let state = &self.machine.consumer;
+            let leader = Leader::new(term, cx.now.wall, &stream.machine.stream, state);
+            self.machine.leader = Some(leader);
+        }
+    }
+
+    /// Lets the leader look at everything new. Returns whether something was proposed.
+    fn lead(&mut self, stream: &mut StreamMachine, cx: &mut Cx) -> bool {
+        let machine = &mut self.machine;
+        let Some(leader) = &mut machine.leader else { return false };
+        let mut effects = std::mem::take(&mut machine.effects);
+        let (now, state) = (cx.now.wall, &machine.consumer);
+        let mut step = |input: flotilla_stream::ConsumerInput<'_>| {
+            leader.step(now, input, &stream.stream, state, &mut effects);
+        };
+        for applied in machine.commits.drain(..) {
+            step(flotilla_stream::ConsumerInput::Committed(&applied));
+        }
+        if !machine.shrank.is_empty() {
+            step(flotilla_stream::ConsumerInput::Shrank(&machine.shrank));
+            machine.shrank.clear();
+        }
+        for input in machine.inbox.drain(..) {
+            match input {
+                ConsumerInput::Pull(pull) => step(flotilla_stream::ConsumerInput::Pull(pull)),
+                ConsumerInput::Ack(ack) => step(flotilla_stream::ConsumerInput::Ack(ack)),
+                ConsumerInput::Gone(reply) => step(flotilla_stream::ConsumerInput::Gone(&reply)),
+            }
+        }
+        step(flotilla_stream::ConsumerInput::Tick);
+        let proposed = self.carry_out_effects(&mut effects, stream, cx);
+        self.machine.effects = effects;
+        proposed
+    }
+
+    fn carry_out_effects(
+        &mut self,
+        effects: &mut Vec<ConsumerEffect>,
+        stream: &mut StreamMachine,
+        cx: &mut Cx,
+    ) -> bool {
+        let mut proposed = false;
+        let mut refused = false;
+        for effect in effects.drain(..) {
+            match effect {
+                ConsumerEffect::Propose(data) => {
+                    self.wake();
+                    match self.raft.propose(data) {
+                        Ok(_) => proposed = true,
+                        Err(_) => refused = true,
+                    }
+                }
+                ConsumerEffect::Send(send) => self.machine.send(&send, stream, cx),
+                ConsumerEffect::Status(status) => self.machine.status(&status, cx),
+                ConsumerEffect::AnswerAck(reply) => {
+                    let to = Bytes::copy_from_slice(reply.as_bytes());
+                    cx.out.publishes.push(Publish {
+                        account: self.machine.account.clone(),
+                        subject: to.clone(),
+                        to,
+                        reply: None,
+                        headers: Bytes::new(),
+                        payload: Bytes::new(),
+                    });
+                }
+                // Advisories and the end of inactive consumers are told by notices until they have a home.
+                ConsumerEffect::Advisory(_) | ConsumerEffect::Inactive => {}
+            }
+        }
+        if refused && let Some(leader) = &mut self.machine.leader {
+            let (now, state) = (cx.now.wall, &self.machine.consumer);
+            leader.step(now, flotilla_stream::ConsumerInput::Lost, &stream.stream, state, effects);
+        }
+        proposed
+    }
+
+    /// The consumer is deleted: whoever waits is told.
+    pub(crate) fn deleted(&mut self, cx: &mut Cx) {
+        self.machine.close(Closing::Deleted, cx);
+    }
+
+    /// Proposes the configuration that meta has, if it is another one. Returns whether it did.
+    pub(crate) fn update_config(&mut self, wanted: &ConsumerConfig, cx: &mut Cx) -> bool {
+        if self.machine.consumer.config() == wanted || self.machine.updating {
+            return false;
+        }
+        let data = encode_consumer_update(cx.now.wall, wanted.clone());
+        self.machine.updating = self.raft.propose(data).is_ok();
+        self.machine.updating
+    }
+
+    pub(crate) fn checkpoint(&mut self, forward: bool, cx: &mut Cx) {
+        if self.raft.applied() > self.durable_base || forward {
+            let base = self.base_at_applied(self.machine.consumer.base());
+            self.write_base(base, forward, cx);
+        }
+    }
+
+    fn info(&mut self, stream: Option<&StreamMachine>, cx: &Cx) -> Answer {
+        let num_pending = match (&mut self.machine.leader, stream) {
+            (Some(leader), Some(stream)) => leader.num_pending(&stream.stream),
+            _ => 0,
+        };
+        let consumer = &self.machine.consumer;
+        let position = |p: flotilla_stream::Position| (p.consumer_seq, p.stream_seq, p.last_active);
+        let leader = self.machine.leader.as_ref();
+        Answer::Consumer(Box::new(ConsumerAnswer {
+            config: consumer.config().clone(),
+            created: consumer.created(),
+            delivered: position(consumer.delivered()),
+            ack_floor: position(consumer.ack_floor()),
+            num_ack_pending: consumer.num_ack_pending() as u64,
+            num_redelivered: consumer.num_redelivered() as u64,
+            num_waiting: leader.map_or(0, Leader::num_waiting) as u64,
+            num_pending,
+            cluster: self.cluster(self.machine.led_since, cx),
+        }))
+    }
+}

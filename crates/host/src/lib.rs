@@ -1,0 +1,45 @@
+//! Many Raft groups on one server: a shard's turn, sleep and liveness, the meta machine's hands, membership and
+//! catch-up (docs/raft.md).
+//!
+//! Start with [`Shard::turn`]: inputs in, one [`Output`] out. A group's replica is a `Replica` around its machine:
+//! the meta machine, a stream, or a consumer. Nothing here has a clock, a thread or a socket; files are reached
+//! through [`Disk`](flotilla_disk::Disk).
+//!
+//! Invariants (DESIGN.md §3.2):
+//! - what a replica says leaves only after what it rests on is on stable storage: `Replica::persisted`;
+//! - a client is told "stored" only after its entry is applied, at the (index, term) it was proposed at;
+//! - a replica is created once per id, and destroyed only on a committed record that says so.
+
+mod ack;
+mod asset;
+mod bundle;
+mod consumer;
+mod meta;
+mod notice;
+mod peers;
+mod random;
+mod replica;
+mod request;
+mod shard;
+mod stream;
+mod time;
+mod timers;
+mod turn;
+
+pub use bundle::{
+    BUNDLE_VERSION, Bundle, BundleError, Digest, Fetch, Offer, Piece, PieceAt, Say, Sleep, Taken,
+    Unknown, unbundle,
+};
+pub use consumer::ConsumerInput;
+pub use meta::MetaFeed;
+pub use notice::Notice;
+pub use peers::{PeerChange, PeerTable};
+pub use random::Random;
+pub use request::{
+    Answer, Call, CallId, ClusterAnswer, ConsumerAnswer, ConsumerRequest, Get, MemberAnswer,
+    MetaRequest, Request, StoredMessage, StreamAnswer, StreamRequest,
+};
+pub use shard::{Input, Join, RecoverError, Shard, ShardOptions};
+pub use stream::Inbound;
+pub use time::{MILLISECOND, Now, SECOND};
+pub use turn::{Leading, Output, Publish, WalTicket};

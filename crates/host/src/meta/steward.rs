@@ -1,0 +1,108 @@
+//! What the meta leader does by itself: it brings registered servers into its group, and streams back to their
+//! replica counts.
+
+use std::collections::BTreeSet;
+
+use flotilla_meta::{Command, Fleet, GroupView, Member, Step, heal, meta_members, next_step};
+use flotilla_raft::{ReplicaId, StoreId};
+
+use super::MetaMachine;
+use crate::replica::Replica;
+use crate::time::SECOND;
+use crate::turn::Cx;
+
+/// How often the steward looks, when nothing tells it to.
+const ROUND: u64 = 2 * SECOND;
+/// The most streams that are healed in one round.
+const STREAMS_PER_ROUND: usize = 64;
+/// How far a learner may be behind to become a voter.
+const CAUGHT_UP: u64 = 16;
+
+/// When the steward looks next.
+#[derive(Default)]
+pub(crate) struct Steward {
+    due: u64,
+}
+
+impl Steward {
+    /// Something changed: look at the next tick.
+    pub(crate) fn begin(&mut self) {
+        self.due = 0;
+    }
+}
+
+impl Replica<MetaMachine> {
+    /// Looks after the fleet, when it is time and this replica leads.
+    pub(crate) fn tend(&mut self, cx: &mut Cx) {
+        if !self.serves() || cx.now.mono < self.machine.steward.due {
+            return;
+        }
+        self.machine.steward.due = cx.now.mono + ROUND;
+        self.tend_members(cx);
+        let peers = self.peers(cx);
+        let seed = cx.random.below(u64::MAX);
+        let fleet = Fleet { peers: &peers, unique_tag: self.machine.unique_tag.as_deref(), seed };
+        let plans = heal(&self.machine.meta, &fleet, &self.machine.missing, STREAMS_PER_ROUND);
+        for plan in plans {
+            self.propose_command(&Command::SetMembers { changes: plan.changes }, None, cx);
+            for loss in plan.losses {
+                self.propose_command(&loss, None, cx);
+            }
+        }
+    }
+
+    /// Every registered JetStream server belongs to the meta group; it gets there as a learner.
+    fn tend_members(&mut self, cx: &mut Cx) {
+        let desired = meta_members(&self.machine.meta);
+        let (live, caught_up) = self.standing(&desired, CAUGHT_UP, cx);
+        let view = GroupView {
+            leader: self.raft.id(),
+            membership: self.raft.membership(),
+            desired: &desired,
+            live: &live,
+            caught_up: &caught_up,
+            recorded: true,
+            meta_current: true,
+            in_flight: self.raft.change_pending() || self.raft.transferring().is_some(),
+        };
+        self.take_step(next_step(&view), cx);
+    }
+}
+
+impl<M: crate::replica::Machine> Replica<M> {
+    /// Which members' servers live, those that are not members yet included, and which of them have the log but for
+    /// its last `slack` entries.
+    pub(crate) fn standing(
+        &self,
+        desired: &[Member],
+        slack: u64,
+        cx: &Cx,
+    ) -> (BTreeSet<ReplicaId>, BTreeSet<ReplicaId>) {
+        let members = self.raft.membership().stores.iter().map(|(r, s)| (*r, *s));
+        let members = members.chain(desired.iter().map(|m| (m.replica, m.store)));
+        let lives = |(_, s): &(ReplicaId, StoreId)| *s == cx.store || !cx.peers.is_dead(*s);
+        let live: BTreeSet<_> = members.filter(lives).map(|(r, _)| r).collect();
+        let end = self.raft.commit();
+        let has = |r: &ReplicaId| {
+            *r == self.raft.id() || self.raft.progress(*r).is_some_and(|p| p.matched + slack >= end)
+        };
+        let caught_up = live.iter().copied().filter(has).collect();
+        (live, caught_up)
+    }
+
+    /// Carries out a step towards the desired members. Returns whether the committed configuration is to be
+    /// reported.
+    pub(crate) fn take_step(&mut self, step: Step, cx: &mut Cx) -> bool {
+        match step {
+            Step::Propose(change) => {
+                self.wake();
+                // Refused while another change is under way: the next round decides anew.
+                drop(self.raft.propose_change(&change));
+            }
+            Step::TransferTo(replica) => drop(self.transfer(replica, cx)),
+            Step::Report => return true,
+            Step::Nothing(_) => {}
+        }
+        false
+    }
+}

@@ -1,0 +1,83 @@
+//! The other servers, as far as their life concerns groups: who is dead, and since when nobody heard of whom.
+//!
+//! Groups do not beat; servers do (DESIGN.md D8). What this table says about a server holds for all groups that
+//! it has a part in.
+
+use std::collections::BTreeMap;
+
+use flotilla_raft::StoreId;
+
+/// The table.
+#[derive(Clone, Debug, Default)]
+pub struct PeerTable {
+    peers: BTreeMap<StoreId, Peer>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Peer {
+    boot: u64,
+    alive: bool,
+    heard: u64,
+}
+
+/// What became known of a server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PeerChange {
+    /// It was dead or unknown, or it is another life of its process: whatever was on the way to it is lost.
+    Returned,
+    /// It is dead.
+    Died,
+}
+
+impl PeerTable {
+    /// A server was heard: it lives, in the life that `boot` names. `now` is in nanoseconds.
+    pub fn heard(&mut self, store: StoreId, boot: u64, now: u64) -> Option<PeerChange> {
+        let fresh = Peer { boot, alive: true, heard: now };
+        match self.peers.insert(store, fresh) {
+            Some(before) if before.alive && before.boot == boot => None,
+            _ => Some(PeerChange::Returned),
+        }
+    }
+
+    /// A server is taken for dead.
+    pub fn died(&mut self, store: StoreId) -> Option<PeerChange> {
+        let peer = self.peers.get_mut(&store).filter(|p| p.alive)?;
+        peer.alive = false;
+        Some(PeerChange::Died)
+    }
+
+    /// Whether the server is known to be dead. One that was never heard is: it may not have started yet.
+    #[must_use]
+    pub fn is_dead(&self, store: StoreId) -> bool {
+        self.peers.get(&store).is_none_or(|p| !p.alive)
+    }
+
+    /// Nanoseconds since the server was last heard; `None` if it never was.
+    #[must_use]
+    pub fn silent_for(&self, store: StoreId, now: u64) -> Option<u64> {
+        self.peers.get(&store).map(|p| now.saturating_sub(p.heard))
+    }
+
+    /// The servers that live.
+    pub fn alive(&self) -> impl Iterator<Item = StoreId> {
+        self.peers.iter().filter(|(_, p)| p.alive).map(|(store, _)| *store)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_new_life_is_a_return_even_if_nobody_saw_the_death() {
+        let mut peers = PeerTable::default();
+        assert!(peers.is_dead(StoreId(1)));
+        assert_eq!(peers.heard(StoreId(1), 7, 0), Some(PeerChange::Returned));
+        assert_eq!(peers.heard(StoreId(1), 7, 5), None);
+        assert_eq!(peers.silent_for(StoreId(1), 9), Some(4));
+        assert_eq!(peers.heard(StoreId(1), 8, 9), Some(PeerChange::Returned));
+        assert_eq!(peers.died(StoreId(1)), Some(PeerChange::Died));
+        assert_eq!(peers.died(StoreId(1)), None);
+        assert!(peers.is_dead(StoreId(1)));
+    }
+}

@@ -1,0 +1,131 @@
+//! A shard: one loop that owns many groups (DESIGN.md D7).
+//!
+//! A turn takes everything that came in since the last one, steps the groups that it concerns, and returns one WAL
+//! batch, one bundle per peer, and the effects for clients. It is a pure function of its inputs, its clocks and its
+//! seed, but for reads of segment files through the [`Disk`].
+
+mod catchup;
+mod input;
+mod reconcile;
+mod recover;
+mod replicas;
+mod sleep;
+mod turn;
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
+
+use flotilla_disk::{Disk, StoreFile};
+use flotilla_meta::ServerInfo;
+use flotilla_raft::{GroupId, ReplicaId, StoreId};
+
+use crate::meta::MetaFeed;
+use crate::random::Random;
+use crate::time::Now;
+use crate::timers::Timers;
+use crate::turn::{After, Cx, Output, WalTicket};
+
+pub use input::{Input, Join};
+pub use recover::RecoverError;
+pub(crate) use replicas::Replicas;
+
+/// What a shard is told about its server.
+#[derive(Clone, Debug)]
+pub struct ShardOptions {
+    /// What the server says about itself to the meta group.
+    pub server: ServerInfo,
+    /// Names this life of the process.
+    pub boot: u64,
+    /// `jetstream.unique_tag`.
+    pub unique_tag: Option<String>,
+    /// Seeds elections and ties.
+    pub seed: u64,
+}
+
+/// A shard.
+pub struct Shard {
+    options: ShardOptions,
+    replicas: Replicas,
+    cx: Cx,
+    store_file: StoreFile,
+    /// Groups that have something to do in this turn.
+    dirty: BTreeSet<GroupId>,
+    /// What waits for which WAL batch.
+    tickets: VecDeque<(WalTicket, Vec<After>)>,
+    next_ticket: u64,
+    next_tick: u64,
+    next_digest: u64,
+    next_sweep: u64,
+    timers: Timers,
+    /// States on their way here.
+    catchup: BTreeMap<GroupId, catchup::Incoming>,
+    /// Calls that the shard itself made.
+    own_calls: BTreeMap<u64, reconcile::OwnCall>,
+    next_call: u64,
+    /// The meta machine here contained everything that was committed at this time.
+    meta_current_at: Option<u64>,
+    /// Replicas that were destroyed, not yet confirmed to meta.
+    destroyed: Vec<(GroupId, ReplicaId)>,
+    /// Replicas that take no part any more, and why.
+    ended: BTreeMap<GroupId, String>,
+    reconcile_all: bool,
+}
+
+impl Shard {
+    /// This store.
+    #[must_use]
+    pub fn store(&self) -> StoreId {
+        self.cx.store
+    }
+
+    /// The cluster that this store belongs to, if it does already.
+    #[must_use]
+    pub fn cluster(&self) -> Option<u64> {
+        self.store_file.record().cluster_id
+    }
+
+    /// Replicas that take no part any more, and why.
+    #[must_use]
+    pub fn ended(&self) -> &BTreeMap<GroupId, String> {
+        &self.ended
+    }
+
+    fn empty(options: ShardOptions, disk: Arc<dyn Disk>, store_file: StoreFile, now: Now) -> Self {
+        let store = store_file.record().store_id;
+        let cx = Cx {
+            now,
+            store,
+            disk,
+            peers: crate::peers::PeerTable::default(),
+            random: Random::new(options.seed),
+            out: Output::default(),
+            wal: flotilla_disk::WalBatch::new(),
+            after: Vec::new(),
+        };
+        Self {
+            options,
+            replicas: Replicas::default(),
+            cx,
+            store_file,
+            dirty: BTreeSet::new(),
+            tickets: VecDeque::new(),
+            next_ticket: 1,
+            next_tick: now.mono,
+            next_digest: now.mono,
+            next_sweep: now.mono,
+            timers: Timers::default(),
+            catchup: BTreeMap::new(),
+            own_calls: BTreeMap::new(),
+            next_call: 1,
+            meta_current_at: None,
+            destroyed: Vec::new(),
+            ended: BTreeMap::new(),
+            reconcile_all: false,
+        }
+    }
+
+    /// What a copy of the meta machine is fed with, since the last call.
+    pub fn take_meta_feed(&mut self) -> Vec<MetaFeed> {
+        self.replicas.meta.as_mut().map_or_else(Vec::new, |m| std::mem::take(&mut m.machine.feed))
+    }
+}

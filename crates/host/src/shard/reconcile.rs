@@ -1,0 +1,388 @@
+//! What is wanted against what is here: replicas are created, destroyed and put aside as the meta machine says, and
+//! what is led here moves towards its desired members and configuration (DESIGN.md §3.10).
+
+use flotilla_meta::reconcile::StoreReconciler;
+use flotilla_meta::{
+    Action, Asset, AssetName, Delta, GroupView, Incarnation, LocalReplica, NewReplica, Reported,
+    Step, next_step,
+};
+use flotilla_raft::{GroupId, ReplicaId};
+use flotilla_stream::StreamChange;
+
+use super::Shard;
+use crate::asset::{AssetKind, AssetRecord};
+use crate::notice::Notice;
+use crate::request::{Answer, CallId, MetaRequest, Request};
+use crate::time::SECOND;
+use crate::turn::After;
+
+/// How often everything is compared, whatever happened.
+const SWEEP: u64 = 5 * SECOND;
+/// How far a learner may be behind to become a voter.
+const CAUGHT_UP: u64 = 64;
+/// Calls of the shard itself are told from those of clients by this bit.
+const OWN: u64 = 1 << 63;
+
+/// What the shard itself asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum OwnCall {
+    /// How far meta was, at that time.
+    Barrier { asked_at: u64 },
+    /// Confirmed once it was applied up to the index.
+    Applied { asked_at: u64, index: u64 },
+    /// A report about a group's members.
+    Report(GroupId),
+    /// A confirmation that replicas are destroyed.
+    Confirm,
+    /// How far a stream was, for a consumer that is about to begin.
+    Stream { consumer: GroupId },
+}
+
+impl Shard {
+    /// Compares and acts. Called at the end of a turn, when all that is committed is applied.
+    pub(super) fn reconcile(&mut self) {
+        let sweep = self.cx.now.mono >= self.next_sweep;
+        if sweep {
+            self.next_sweep = self.cx.now.mono + SWEEP;
+        }
+        let deltas = match &mut self.replicas.meta {
+            Some(meta) => std::mem::take(&mut meta.machine.deltas),
+            None => return,
+        };
+        self.confirm_barrier();
+        if std::mem::take(&mut self.reconcile_all) || sweep {
+            let actions = self.compare(None);
+            self.act(actions);
+            self.ask_barrier();
+        } else if !deltas.is_empty() {
+            let store = self.cx.store;
+            let mut groups: Vec<GroupId> = deltas
+                .iter()
+                .filter(|delta| delta.concerns(store))
+                .filter_map(|delta| match delta {
+                    Delta::Asset { group, .. } => Some(*group),
+                    Delta::Server(_) => None,
+                })
+                .collect();
+            groups.sort_unstable();
+            groups.dedup();
+            let actions = self.compare(Some(&groups));
+            self.act(actions);
+            for group in groups {
+                self.wake(group);
+            }
+        }
+        if !deltas.is_empty()
+            && let Some(meta) = &mut self.replicas.meta
+        {
+            meta.machine.steward.begin();
+            self.dirty.insert(GroupId::META);
+        }
+        self.tend_led();
+        self.confirm_destroyed();
+    }
+
+    fn compare(&self, groups: Option<&[GroupId]>) -> Vec<Action> {
+        let Some(meta) = &self.replicas.meta else { return Vec::new() };
+        let reconciler = StoreReconciler {
+            meta: &meta.machine.meta,
+            store: self.cx.store,
+            created_through: self.created_through(),
+            meta_current: self.meta_current_at.is_some(),
+        };
+        match groups {
+            None => {
+                let local: Vec<_> = self.replicas.groups().filter_map(|g| self.local(g)).collect();
+                reconciler.all(&local)
+            }
+            Some(groups) => {
+                let mut actions = Vec::new();
+                for group in groups {
+                    let local: Vec<_> = self.local(*group).into_iter().collect();
+                    reconciler.group(*group, &local, &mut actions);
+                }
+                actions
+            }
+        }
+    }
+
+    /// The highest replica id ever created here. While a replica's records are in the WAL they say so; the store
+    /// file is brought up to it before the first of them is destroyed.
+    fn created_through(&self) -> ReplicaId {
+        let here = self.replicas.iter().map(|(_, r)| r.raft().id()).max().unwrap_or_default();
+        here.max(self.store_file.record().created_through)
+    }
+
+    fn local(&self, group: GroupId) -> Option<LocalReplica> {
+        let incarnation =
+            match (self.replicas.streams.get(&group), self.replicas.consumers.get(&group)) {
+                (Some(stream), _) => stream.incarnation,
+                (_, Some(consumer)) => consumer.incarnation,
+                _ => return None,
+            };
+        let replica = self.replicas.get(group)?.raft().id();
+        Some(LocalReplica { group, replica, incarnation: Incarnation(incarnation) })
+    }
+
+    fn act(&mut self, actions: Vec<Action>) {
+        for action in actions {
+            match action {
+                Action::Create(new) => self.create_asset(&new),
+                Action::Destroy(local) => self.destroy(local),
+                Action::Quarantine(local) => {
+                    let LocalReplica { group, replica, .. } = local;
+                    self.cx.notice(Notice::Quarantined { group, replica });
+                    self.end(group, "the cluster does not know it; its files are kept");
+                }
+                Action::Confirm { group, replica } => self.destroyed.push((group, replica)),
+                Action::Missing { group, replica } => {
+                    if !self.ended.contains_key(&group) {
+                        let text =
+                            format!("replica {replica} of group {group} is lost on this store");
+                        self.cx.notice(Notice::Text(text.clone()));
+                        self.ended.insert(group, text);
+                    }
+                }
+            }
+        }
+    }
+
+    fn create_asset(&mut self, new: &NewReplica) {
+        let LocalReplica { group, replica, incarnation } = new.local;
+        if self.ended.contains_key(&group) {
+            return;
+        }
+        let Some(meta) = &self.replicas.meta else { return };
+        let meta = &meta.machine.meta;
+        let (Some(name), Some(asset)) = (meta.name_of(group), meta.asset(group)) else { return };
+        let preferred = asset.group().preferred == self.cx.store;
+        let kind = match (name, asset) {
+            (AssetName::Stream { account, .. }, Asset::Stream(stream)) => AssetKind::Stream {
+                account: account.clone(),
+                created: stream.created,
+                config: Box::new(stream.config.clone()),
+            },
+            (AssetName::Consumer { account, stream, .. }, Asset::Consumer(consumer)) => {
+                let Some(of) = meta.stream(account, stream) else { return };
+                AssetKind::Consumer {
+                    account: account.clone(),
+                    stream: stream.clone(),
+                    stream_group: of.group.id,
+                    created: consumer.created,
+                    config: Box::new(consumer.config.clone()),
+                }
+            }
+            _ => return,
+        };
+        let record = AssetRecord { founding: new.founding.clone(), kind };
+        if let Err(reason) = self.create(group, replica, incarnation.0, record) {
+            self.cx.notice(Notice::Text(format!("group {group} cannot be created here: {reason}")));
+            self.ended.insert(group, reason);
+            return;
+        }
+        if let Some(replica) = self.replicas.get_mut(group).filter(|_| preferred) {
+            replica.be_eager(2, &mut self.cx);
+            let campaigned = replica.raft_mut().campaign();
+            self.check(group, campaigned);
+        }
+        self.dirty.insert(group);
+    }
+
+    fn destroy(&mut self, local: LocalReplica) {
+        let through = self.created_through();
+        if self.store_file.record().created_through < local.replica {
+            let disk = self.cx.disk.clone();
+            let updated = self.store_file.update(&*disk, |r| r.created_through = through);
+            if let Err(error) = updated {
+                self.cx.notice(Notice::Text(format!("the store file cannot be written: {error}")));
+                return;
+            }
+        }
+        let LocalReplica { group, replica, .. } = local;
+        if let Some(consumer) = self.replicas.consumers.get_mut(&group) {
+            consumer.deleted(&mut self.cx);
+        }
+        self.cx.wal.destroy(group, replica);
+        self.cx.after.push(After::Destroy { group, replica });
+        self.replicas.remove(group);
+        self.catchup.remove(&group);
+    }
+
+    /// Tells meta which replicas are gone for good.
+    fn confirm_destroyed(&mut self) {
+        let busy = self.own_calls.values().any(|c| *c == OwnCall::Confirm);
+        if self.destroyed.is_empty() || busy {
+            return;
+        }
+        let mut replicas = std::mem::take(&mut self.destroyed);
+        replicas.sort_unstable();
+        replicas.dedup();
+        let store = self.cx.store;
+        let request = MetaRequest::ConfirmDestroyed { store, replicas };
+        self.call_meta(OwnCall::Confirm, request);
+    }
+
+    fn call_meta(&mut self, own: OwnCall, request: MetaRequest) {
+        self.call(own, GroupId::META, Request::Meta(request));
+    }
+
+    fn call(&mut self, own: OwnCall, group: GroupId, request: Request) {
+        let id = OWN | self.next_call;
+        self.next_call += 1;
+        self.own_calls.insert(id, own);
+        self.cx.out.calls.push((CallId(id), group, request));
+    }
+
+    /// Asks a stream's leader how far the stream is.
+    pub(super) fn ask_stream(&mut self, consumer: GroupId, stream: GroupId) {
+        let request = Request::Stream(crate::request::StreamRequest::Barrier);
+        self.call(OwnCall::Stream { consumer }, stream, request);
+    }
+
+    fn ask_barrier(&mut self) {
+        let asking = |c: &OwnCall| matches!(c, OwnCall::Barrier { .. } | OwnCall::Applied { .. });
+        if !self.own_calls.values().any(asking) {
+            let asked_at = self.cx.now.mono;
+            self.call_meta(OwnCall::Barrier { asked_at }, MetaRequest::Barrier);
+        }
+    }
+
+    pub(super) fn take_answer(&mut self, id: CallId, answer: Option<Answer>) {
+        match (self.own_calls.remove(&id.0), answer) {
+            (Some(OwnCall::Barrier { asked_at }), Some(Answer::Applied(index))) => {
+                self.own_calls.insert(id.0, OwnCall::Applied { asked_at, index });
+            }
+            (Some(OwnCall::Barrier { .. }), _) => {}
+            (Some(OwnCall::Report(group)), _) => self.wake(group),
+            (Some(OwnCall::Stream { consumer }), answer) => {
+                let index = answer.and_then(|a| match a {
+                    Answer::Applied(index) => Some(index),
+                    _ => None,
+                });
+                if let Some(replica) = self.replicas.consumers.get_mut(&consumer) {
+                    replica.take_barrier(index);
+                    self.dirty.insert(consumer);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// Meta is current here once what was committed when it was asked is applied.
+    fn confirm_barrier(&mut self) {
+        let Some(applied) = self.replicas.meta.as_ref().map(|m| m.raft.applied()) else { return };
+        let done = self.own_calls.iter().find_map(|(id, call)| match call {
+            OwnCall::Applied { asked_at, index } if *index <= applied => Some((*id, *asked_at)),
+            _ => None,
+        });
+        if let Some((id, asked_at)) = done {
+            self.own_calls.remove(&id);
+            if self.meta_current_at.is_none() {
+                self.reconcile_all = true;
+                self.next_sweep = self.cx.now.mono;
+            }
+            self.meta_current_at = Some(asked_at);
+        }
+    }
+
+    /// Moves what is led here towards what is wanted: one step at a time per group.
+    fn tend_led(&mut self) {
+        let awake = |r: &dyn super::replicas::Driven| r.is_awake() && r.is_serving();
+        let led: Vec<GroupId> = self
+            .replicas
+            .iter()
+            .filter(|(g, r)| *g != GroupId::META && awake(*r))
+            .map(|(g, _)| g)
+            .collect();
+        for group in led {
+            self.tend_members(group);
+            self.tend_config(group);
+        }
+    }
+
+    fn tend_members(&mut self, group: GroupId) {
+        let Some(meta) = &self.replicas.meta else { return };
+        let Some(asset) = meta.machine.meta.asset(group) else { return };
+        let wanted = asset.group();
+        let Some(raft) = self.replicas.get(group).map(|r| r.raft()) else { return };
+        let recorded = GroupView::is_recorded(wanted, raft.membership());
+        if recorded && wanted.is_settled() {
+            return;
+        }
+        let desired = wanted.desired.clone();
+        let epoch = wanted.epoch;
+        let led_since = self.replicas.led_since(group).unwrap_or(u64::MAX);
+        let meta_current = self.meta_current_at.is_some_and(|at| at >= led_since);
+        if !meta_current {
+            self.ask_barrier();
+        }
+        let cx = &mut self.cx;
+        let report = if let Some(stream) = self.replicas.streams.get_mut(&group) {
+            stream.tend_towards(&desired, recorded, meta_current, cx)
+        } else if let Some(consumer) = self.replicas.consumers.get_mut(&group) {
+            consumer.tend_towards(&desired, recorded, meta_current, cx)
+        } else {
+            false
+        };
+        let reporting = self.own_calls.values().any(|c| *c == OwnCall::Report(group));
+        if report && !reporting {
+            self.report(group, epoch);
+        }
+        self.dirty.insert(group);
+    }
+
+    fn report(&mut self, group: GroupId, epoch: u64) {
+        let Some(raft) = self.replicas.get(group).map(|r| r.raft()) else { return };
+        let report =
+            Reported { membership: raft.membership().clone(), index: raft.applied(), epoch };
+        self.call_meta(OwnCall::Report(group), MetaRequest::Report { group, report });
+    }
+
+    /// The asset's own machine gets the configuration that meta has.
+    fn tend_config(&mut self, group: GroupId) {
+        let Some(meta) = &self.replicas.meta else { return };
+        match meta.machine.meta.asset(group) {
+            Some(Asset::Stream(wanted)) => {
+                let Some(stream) = self.replicas.streams.get_mut(&group) else { return };
+                if *stream.machine.stream.config() != wanted.config && !stream.machine.updating {
+                    let change = StreamChange::Update(Box::new(wanted.config.clone()));
+                    stream.machine.updating = true;
+                    stream.propose_change_of_stream(change, None, &mut self.cx);
+                    self.dirty.insert(group);
+                }
+            }
+            Some(Asset::Consumer(wanted)) => {
+                let Some(consumer) = self.replicas.consumers.get_mut(&group) else { return };
+                if consumer.update_config(&wanted.config, &mut self.cx) {
+                    self.dirty.insert(group);
+                }
+            }
+            None => {}
+        }
+    }
+}
+
+impl<M: crate::replica::Machine> crate::replica::Replica<M> {
+    /// The next step towards the desired members. Returns whether meta is to be told how they are.
+    fn tend_towards(
+        &mut self,
+        desired: &[flotilla_meta::Member],
+        recorded: bool,
+        meta_current: bool,
+        cx: &mut crate::turn::Cx,
+    ) -> bool {
+        let (live, caught_up) = self.standing(desired, CAUGHT_UP, cx);
+        let view = GroupView {
+            leader: self.raft.id(),
+            membership: self.raft.membership(),
+            desired,
+            live: &live,
+            caught_up: &caught_up,
+            recorded,
+            meta_current,
+            in_flight: self.raft.change_pending() || self.raft.transferring().is_some(),
+        };
+        let step: Step = next_step(&view);
+        self.take_step(step, cx)
+    }
+}

@@ -1,0 +1,202 @@
+//! How a shard comes back: from the WAL's groups and the segments.
+
+use std::sync::Arc;
+
+use flotilla_disk::{Disk, RecoveredGroup, Recovery, StoreFile};
+use flotilla_meta::{ClusterId, Meta};
+use flotilla_raft::{Base, EntryKind, Group, GroupId, HardState, ReplicaId, Start};
+use flotilla_stream::{Consumer, Stream};
+
+use super::{Join, Shard, ShardOptions};
+use crate::asset::{AssetKind, AssetRecord};
+use crate::consumer::ConsumerMachine;
+use crate::meta::MetaMachine;
+use crate::notice::Notice;
+use crate::replica::{Machine, Replica};
+use crate::stream::StreamMachine;
+use crate::time::Now;
+use crate::turn::Cx;
+
+/// Why a shard cannot come back at all.
+#[derive(Debug, thiserror::Error)]
+pub enum RecoverError {
+    /// The store's log lost more than single groups.
+    #[error("the log of this store lost {0} synced ranges; see the report above")]
+    Lost(usize),
+}
+
+impl Shard {
+    /// Takes up everything that the WAL gave back. A replica that is damaged does not start: it does not vote, and
+    /// says why.
+    ///
+    /// # Errors
+    /// When nothing that the log says can be relied on.
+    pub fn recover(
+        options: ShardOptions,
+        disk: Arc<dyn Disk>,
+        store_file: StoreFile,
+        recovery: Recovery,
+        now: Now,
+    ) -> Result<Self, RecoverError> {
+        let mut shard = Self::empty(options, disk, store_file, now);
+        if let Some(torn) = &recovery.torn {
+            let text = format!(
+                "the log's last write did not complete before the stop (generation {}, offset {}); it was never \
+                 acknowledged and is cut off",
+                torn.generation, torn.offset
+            );
+            shard.cx.notice(Notice::Text(text));
+        }
+        if !recovery.lost.is_empty() {
+            return Err(RecoverError::Lost(recovery.lost.len()));
+        }
+        for (group, recovered) in recovery.groups {
+            if let Err(reason) = shard.recover_group(group, recovered) {
+                shard.ended.insert(group, reason.clone());
+                let asset = format!("group {group}");
+                shard.cx.notice(Notice::Ended { asset, replica: ReplicaId::NONE, reason });
+            }
+        }
+        shard.reconcile_all = true;
+        Ok(shard)
+    }
+
+    fn recover_group(&mut self, group: GroupId, recovered: RecoveredGroup) -> Result<(), String> {
+        if let Some(damage) = recovered.damage {
+            return Err(format!("its log is damaged: {damage:?}"));
+        }
+        let record = AssetRecord::decode(&recovered.asset).map_err(|e| e.to_string())?;
+        let founding = Base { membership: record.founding.clone(), ..Base::default() };
+        let base = recovered.base.unwrap_or(founding);
+        let entries = recovered.entries.into_iter().filter(|e| e.index > base.index).collect();
+        let seat = Seat {
+            group,
+            replica: recovered.replica,
+            incarnation: recovered.incarnation,
+            asset: recovered.asset,
+        };
+        let start = Start { base, hard_state: recovered.hard_state, entries };
+        self.take_seat(seat, record, start)
+    }
+
+    /// Makes the replica that `start` describes, and lets it take part.
+    fn take_seat(&mut self, seat: Seat, record: AssetRecord, start: Start) -> Result<(), String> {
+        let base = start.base.clone();
+        let state = &base.state;
+        match record.kind {
+            AssetKind::Meta { cluster, founder } => {
+                let meta = if base.index == 0 {
+                    Meta::found(ClusterId(cluster), founder)
+                } else {
+                    Meta::restore(state).map_err(|e| e.to_string())?
+                };
+                let mut machine = MetaMachine::new(meta, record.founding, base.index);
+                machine.unique_tag.clone_from(&self.options.unique_tag);
+                self.replicas.meta = Some(seat.replica(machine, start, &mut self.cx)?);
+            }
+            AssetKind::Stream { account, created, config } => {
+                let machine = self.stream_machine(seat.group, &account, *config, created, &base)?;
+                let replica = seat.replica(machine, start, &mut self.cx)?;
+                self.replicas.streams.insert(replica.group, replica);
+            }
+            AssetKind::Consumer { account, stream, stream_group, created, config } => {
+                let consumer = if base.index == 0 {
+                    Consumer::new(*config, created)
+                } else {
+                    Consumer::restore(state).map_err(|e| e.to_string())?
+                };
+                let machine = ConsumerMachine::new(&account, &stream, stream_group, consumer);
+                let replica = seat.replica(machine, start, &mut self.cx)?;
+                self.replicas.add_consumer(replica);
+            }
+        }
+        Ok(())
+    }
+
+    fn stream_machine(
+        &mut self,
+        group: GroupId,
+        account: &str,
+        config: flotilla_stream::StreamConfig,
+        created: flotilla_stream::Timestamp,
+        base: &Base,
+    ) -> Result<StreamMachine, String> {
+        let disk = &*self.cx.disk;
+        let (stream, segments) = if base.index == 0 {
+            (Stream::new(config, created), crate::stream::open_empty(disk, group)?)
+        } else {
+            crate::stream::open(disk, group, base.index, &base.state)?
+        };
+        Ok(StreamMachine::new(account.into(), group, stream, segments))
+    }
+
+    /// Creates a replica that never was: an empty log that starts from the founding configuration. The WAL record
+    /// is in this turn's batch; nothing the replica says leaves before it is synced.
+    pub(super) fn create(
+        &mut self,
+        group: GroupId,
+        replica: ReplicaId,
+        incarnation: u64,
+        record: AssetRecord,
+    ) -> Result<(), String> {
+        let asset = record.encode();
+        self.cx
+            .wal
+            .create(group, replica, incarnation, asset.clone())
+            .map_err(|e| e.to_string())?;
+        let base = Base { membership: record.founding.clone(), ..Base::default() };
+        let start = Start { base, hard_state: HardState::default(), entries: Vec::new() };
+        let seat = Seat { group, replica, incarnation, asset };
+        self.take_seat(seat, record, start)
+    }
+
+    /// This store belongs to a cluster from now on.
+    pub(super) fn join(&mut self, join: &Join) {
+        if self.replicas.meta.is_some() || self.cluster().is_some_and(|c| c != join.cluster) {
+            return;
+        }
+        let founder = join.founding.stores.values().next().copied().unwrap_or_default();
+        let kind = AssetKind::Meta { cluster: join.cluster, founder };
+        let record = AssetRecord { founding: join.founding.clone(), kind };
+        let disk = self.cx.disk.clone();
+        let updated = self.store_file.update(&*disk, |store| store.cluster_id = Some(join.cluster));
+        if let Err(error) = updated {
+            self.cx.notice(Notice::Text(format!("the store cannot join a cluster: {error}")));
+            return;
+        }
+        if let Err(reason) = self.create(GroupId::META, join.replica, 0, record) {
+            self.cx.notice(Notice::Text(format!("the meta group cannot start here: {reason}")));
+        }
+        self.dirty.insert(GroupId::META);
+    }
+}
+
+/// Which replica it is, and how the WAL calls it.
+struct Seat {
+    group: GroupId,
+    replica: ReplicaId,
+    incarnation: u64,
+    asset: bytes::Bytes,
+}
+
+impl Seat {
+    fn replica<M: Machine>(
+        self,
+        machine: M,
+        start: Start,
+        cx: &mut Cx,
+    ) -> Result<Replica<M>, String> {
+        let Self { group, replica, incarnation, asset } = self;
+        let base = start.base.clone();
+        let single = base.membership.voters == [replica]
+            && start.entries.iter().all(|e| e.kind != EntryKind::Change);
+        let raft =
+            Group::start(replica, crate::replica::OPTIONS, start).map_err(|e| e.to_string())?;
+        let mut replica = Replica::new(group, incarnation, asset, raft, machine, base);
+        replica.draw_patience(cx);
+        if single {
+            replica.be_eager(1, cx);
+        }
+        Ok(replica)
+    }
+}

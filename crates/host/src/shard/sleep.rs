@@ -1,0 +1,207 @@
+//! Sleep and wake: what is heard about groups and servers (DESIGN.md §3.3).
+
+use std::collections::BTreeMap;
+
+use flotilla_raft::{GroupId, ReplicaId, Role, StepError, StoreId};
+
+use super::Shard;
+use crate::bundle::{Digest, Say, Unknown};
+use crate::notice::Notice;
+use crate::peers::PeerChange;
+use crate::time::SECOND;
+
+/// Ticks over which the members of a group spread their campaigns when their leader's server died.
+const JITTER: u64 = 5;
+/// How often two servers compare what they believe to be asleep.
+const DIGEST_EVERY: u64 = 3 * SECOND;
+
+impl Shard {
+    /// One thing that a peer's shard says.
+    pub(super) fn hear(&mut self, from: StoreId, group: GroupId, say: Say) {
+        match say {
+            Say::Raft(message) => {
+                let to = message.to;
+                let Some(replica) = self.replicas.get_mut(group) else {
+                    return self.unknown(from, group, to);
+                };
+                let stepped = replica.step(message, &mut self.cx);
+                self.dirty.insert(group);
+                self.check_step(from, group, stepped);
+            }
+            Say::Unknown(Unknown { replica }) => self.take_unknown(group, replica),
+            Say::Sleep(sleep) => {
+                let Some(replica) = self.replicas.get_mut(group) else { return };
+                replica.sleep(sleep);
+                if replica.is_awake() {
+                    self.cx.say(from, group, &Say::Wake);
+                }
+            }
+            Say::Wake => self.wake(group),
+            Say::Digest(digest) => {
+                if self.shared_with(from, false) != digest {
+                    self.wake_shared(from);
+                    self.cx.say(from, GroupId(0), &Say::WakeShared);
+                }
+            }
+            Say::WakeShared => self.wake_shared(from),
+            Say::Offer(offer) => self.take_offer(from, group, *offer),
+            Say::Fetch(fetch) => self.take_fetch(from, group, fetch),
+            Say::Piece(piece) => self.take_piece(from, group, &piece),
+            Say::Taken(taken) => self.take_taken(group, taken),
+        }
+    }
+
+    fn unknown(&mut self, to: StoreId, group: GroupId, replica: ReplicaId) {
+        self.cx.say(to, group, &Say::Unknown(Unknown { replica }));
+    }
+
+    /// A member does not know its replica: it has not applied the meta command yet that makes it, so it is worth
+    /// asking again soon.
+    fn take_unknown(&mut self, group: GroupId, member: ReplicaId) {
+        let Some(replica) = self.replicas.get_mut(group) else { return };
+        match replica.raft().role() {
+            Role::Leader => replica.raft_mut().report_unreachable(member),
+            _ if replica.raft().leader().is_none() => replica.be_eager(2, &mut self.cx),
+            _ => {}
+        }
+        replica.wake();
+    }
+
+    fn check_step(&mut self, from: StoreId, group: GroupId, stepped: Result<(), StepError>) {
+        match stepped {
+            Ok(()) => {}
+            Err(StepError::WrongReplica(replica)) => self.unknown(from, group, replica),
+            Err(error @ StepError::Impossible { .. }) => {
+                self.cx.notice(Notice::Refused { group, reason: error.to_string() });
+            }
+            // Damage: a replica that cannot trust its log does not vote (DESIGN.md §1.3).
+            Err(error) => self.end(group, &error.to_string()),
+        }
+    }
+
+    pub(super) fn wake(&mut self, group: GroupId) {
+        if let Some(replica) = self.replicas.get_mut(group) {
+            replica.wake();
+            self.dirty.insert(group);
+        }
+    }
+
+    /// What this server believes to be asleep between it and `peer`: of the groups that it leads, or of those that
+    /// the peer leads.
+    fn shared_with(&self, peer: StoreId, we_lead: bool) -> Digest {
+        let mut digest = Digest { groups: 0, hash: 0 };
+        for (_, replica) in self.replicas.iter().filter(|(_, r)| !r.is_awake()) {
+            let leader = replica.leader_store();
+            let member = || replica.raft().membership().stores.values().any(|s| *s == peer);
+            let shared = if we_lead {
+                leader == Some(self.cx.store) && member()
+            } else {
+                leader == Some(peer)
+            };
+            if shared {
+                digest.groups += 1;
+                digest.hash = digest.hash.wrapping_add(replica.sleep_digest());
+            }
+        }
+        digest
+    }
+
+    pub(super) fn exchange_digests(&mut self) {
+        if self.cx.now.mono < self.next_digest {
+            return;
+        }
+        self.next_digest = self.cx.now.mono + DIGEST_EVERY;
+        let alive: Vec<StoreId> = self.cx.peers.alive().filter(|s| *s != self.cx.store).collect();
+        for peer in alive {
+            let digest = self.shared_with(peer, true);
+            if digest.groups > 0 {
+                self.cx.say(peer, GroupId(0), &Say::Digest(digest));
+            }
+        }
+    }
+
+    /// Wakes every group that `peer` has a part in.
+    fn wake_shared(&mut self, peer: StoreId) {
+        for group in self.groups_with(peer) {
+            self.wake(group);
+        }
+    }
+
+    fn groups_with(&self, peer: StoreId) -> Vec<GroupId> {
+        let has = |r: &dyn super::replicas::Driven| {
+            r.raft().membership().stores.values().any(|s| *s == peer)
+        };
+        self.replicas.iter().filter(|(_, r)| has(*r)).map(|(g, _)| g).collect()
+    }
+
+    pub(super) fn take_heard(&mut self, store: StoreId, boot: u64) {
+        let now = self.cx.now.mono;
+        if let Some(PeerChange::Returned) = self.cx.peers.heard(store, boot, now) {
+            self.lose_leader(store);
+        }
+    }
+
+    pub(super) fn take_died(&mut self, store: StoreId) {
+        if let Some(PeerChange::Died) = self.cx.peers.died(store) {
+            self.lose_leader(store);
+        }
+    }
+
+    /// A server died, or came back as another life of itself. Whoever followed it campaigns at once, with jitter,
+    /// instead of waiting out the timeout; whoever leads a group with it finds out whether a quorum is left.
+    fn lose_leader(&mut self, store: StoreId) {
+        for group in self.groups_with(store) {
+            self.wake(group);
+            let Some(replica) = self.replicas.get_mut(group) else { continue };
+            let raft = replica.raft_mut();
+            let leads_there = raft.leader().and_then(|r| raft.membership().store_of(r));
+            if raft.role() == Role::Leader {
+                let member = raft.membership().stores.iter().find(|(_, s)| **s == store);
+                if let Some((member, _)) = member.map(|(r, s)| (*r, *s)) {
+                    raft.report_unreachable(member);
+                    // A state on its way there is lost with it; the library waits for an end of it.
+                    if raft.progress(member).is_some_and(|p| p.snapshot) {
+                        raft.report_snapshot(member, false);
+                    }
+                }
+            } else if leads_there == Some(store) {
+                raft.forget_leader();
+                replica.be_eager(JITTER, &mut self.cx);
+            }
+        }
+    }
+
+    pub(super) fn take_link_reset(&mut self, store: StoreId) {
+        for group in self.groups_with(store) {
+            self.wake(group);
+            let Some(replica) = self.replicas.get_mut(group) else { continue };
+            let members: BTreeMap<ReplicaId, StoreId> = replica.raft().membership().stores.clone();
+            for (member, _) in members.into_iter().filter(|(_, s)| *s == store) {
+                let raft = replica.raft_mut();
+                raft.report_unreachable(member);
+                if raft.progress(member).is_some_and(|p| p.snapshot) {
+                    raft.report_snapshot(member, false);
+                }
+            }
+        }
+    }
+
+    /// Leaves on purpose: every group that is led here gets another leader first.
+    pub(super) fn hand_over(&mut self) {
+        let cx = &mut self.cx;
+        let serving = |r: &dyn super::replicas::Driven| r.is_serving();
+        let led: Vec<GroupId> =
+            self.replicas.iter().filter(|(_, r)| serving(*r)).map(|(g, _)| g).collect();
+        for group in led {
+            if group == GroupId::META
+                && let Some(meta) = &mut self.replicas.meta
+            {
+                drop(meta.step_down(None, cx));
+            } else if let Some(stream) = self.replicas.streams.get_mut(&group) {
+                drop(stream.step_down(None, cx));
+            } else if let Some(consumer) = self.replicas.consumers.get_mut(&group) {
+                drop(consumer.step_down(None, cx));
+            }
+        }
+    }
+}

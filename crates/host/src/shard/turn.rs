@@ -1,0 +1,312 @@
+//! The turn.
+
+use flotilla_raft::{GroupId, Poisoned};
+
+use super::{Input, Shard};
+use crate::bundle::unbundle;
+use crate::notice::Notice;
+use crate::replica::Replica;
+use crate::request::{Answer, Request};
+use crate::stream::StreamMachine;
+use crate::time::{MILLISECOND, Now};
+use crate::turn::{After, Output, WalTicket};
+
+/// How long a tick is.
+const TICK: u64 = 50 * MILLISECOND;
+
+impl Shard {
+    /// One turn: takes `inputs`, and returns all that is to be done.
+    pub fn turn(&mut self, now: Now, inputs: impl IntoIterator<Item = Input>) -> Output {
+        self.cx.now = now;
+        for input in inputs {
+            self.take(input);
+        }
+        self.run_timers();
+        self.run_ticks();
+        self.settle();
+        self.reconcile();
+        self.settle();
+        self.close()
+    }
+
+    /// When the next turn is due although nothing comes in; `None` when everything sleeps.
+    #[must_use]
+    pub fn next_deadline(&self) -> Option<u64> {
+        let awake = self.replicas.iter().any(|(_, r)| r.is_awake());
+        let tick = awake.then_some(self.next_tick);
+        let timer = self.timers.first();
+        [tick, timer, Some(self.next_sweep)].into_iter().flatten().min()
+    }
+
+    fn take(&mut self, input: Input) {
+        match input {
+            Input::Bundle { from, frame } => self.take_bundle(from, &frame),
+            Input::Persisted(ticket) => self.take_persisted(ticket),
+            Input::Pressure(groups) => self.take_pressure(&groups),
+            Input::Flushed { group, job, result } => {
+                if let Some(stream) = self.replicas.streams.get_mut(&group) {
+                    stream.flushed(job, &result, &mut self.cx);
+                    self.dirty.insert(group);
+                }
+            }
+            Input::Publish { group, messages } => {
+                if let Some(stream) = self.replicas.streams.get_mut(&group) {
+                    stream.publish(messages, &mut self.cx);
+                    self.dirty.insert(group);
+                }
+            }
+            Input::Consumer { group, inputs } => {
+                if let Some(consumer) = self.replicas.consumers.get_mut(&group) {
+                    consumer.take(inputs, &mut self.cx);
+                    self.dirty.insert(group);
+                }
+            }
+            Input::Call { id, group, request } => self.take_call(id, group, request),
+            Input::Answered(id, answer) => self.take_answer(id, answer),
+            Input::Heard { store, boot } => self.take_heard(store, boot),
+            Input::Died(store) => self.take_died(store),
+            Input::LinkReset(store) => self.take_link_reset(store),
+            Input::Join(join) => self.join(&join),
+            Input::HandOver => self.hand_over(),
+        }
+    }
+
+    fn take_bundle(&mut self, from: flotilla_raft::StoreId, frame: &bytes::Bytes) {
+        let mut said = Vec::new();
+        if let Err(error) = unbundle(frame, |group, say| said.push((group, say))) {
+            let text = format!("a bundle of store {:016x} is dropped: {error}", from.0);
+            self.cx.notice(Notice::Text(text));
+        }
+        for (group, say) in said {
+            self.hear(from, group, say);
+        }
+    }
+
+    fn take_persisted(&mut self, ticket: WalTicket) {
+        while let Some((_, after)) = self.tickets.pop_front_if(|(t, _)| *t <= ticket) {
+            for after in after {
+                self.take_after(after);
+            }
+        }
+    }
+
+    fn take_after(&mut self, after: After) {
+        match after {
+            After::Unit { group, number } => {
+                let persisted = self
+                    .replicas
+                    .get_mut(group)
+                    .map(|replica| replica.persisted(number, &mut self.cx));
+                self.dirty.insert(group);
+                self.check(group, persisted.unwrap_or(Ok(())));
+            }
+            After::Install { group } => {
+                let installed = self.replicas.get_mut(group).map(|r| r.installed(&mut self.cx));
+                self.dirty.insert(group);
+                self.check(group, installed.unwrap_or(Ok(())));
+                if group == GroupId::META {
+                    self.reconcile_all = true;
+                }
+            }
+            After::Base { group, index } => self.base_persisted(group, index),
+            After::Destroy { group, replica } => {
+                self.cx.out.forget.push(group);
+                self.destroyed.push((group, replica));
+            }
+        }
+    }
+
+    fn base_persisted(&mut self, group: GroupId, index: u64) {
+        if let Some(stream) = self.replicas.streams.get_mut(&group) {
+            stream.stream_base_persisted(index, &mut self.cx);
+        } else if let Some(consumer) = self.replicas.consumers.get_mut(&group) {
+            consumer.small_base_persisted(index);
+        } else if group == GroupId::META
+            && let Some(meta) = &mut self.replicas.meta
+        {
+            meta.small_base_persisted(index);
+        }
+    }
+
+    fn take_pressure(&mut self, groups: &[GroupId]) {
+        for group in groups {
+            if let Some(stream) = self.replicas.streams.get_mut(group) {
+                stream.checkpoint(true, &mut self.cx);
+            } else if let Some(consumer) = self.replicas.consumers.get_mut(group) {
+                consumer.checkpoint(true, &mut self.cx);
+            } else if *group == GroupId::META
+                && let Some(meta) = &mut self.replicas.meta
+            {
+                meta.checkpoint(true, &mut self.cx);
+            }
+        }
+    }
+
+    fn take_call(&mut self, id: crate::request::CallId, group: GroupId, request: Request) {
+        self.dirty.insert(group);
+        let cx = &mut self.cx;
+        match request {
+            Request::Meta(request) => match &mut self.replicas.meta {
+                Some(meta) => meta.request(id, request, cx),
+                None => cx.out.answers.push((id, Answer::NotLeader)),
+            },
+            Request::Stream(request) => match self.replicas.streams.get_mut(&group) {
+                Some(stream) => stream.request(id, request, cx),
+                None => cx.out.answers.push((id, Answer::NotLeader)),
+            },
+            Request::Consumer(request) => match self.replicas.consumers.get_mut(&group) {
+                Some(consumer) => consumer.request(id, &request, cx),
+                None => cx.out.answers.push((id, Answer::NotLeader)),
+            },
+        }
+    }
+
+    fn run_timers(&mut self) {
+        while let Some(group) = self.timers.pop_due(self.cx.now.mono) {
+            self.dirty.insert(group);
+        }
+    }
+
+    fn run_ticks(&mut self) {
+        if self.cx.now.mono < self.next_tick {
+            return;
+        }
+        // A turn that comes late ticks once: time that the shard did not live through does not count against
+        // anybody (DESIGN.md §3.3).
+        self.next_tick = self.cx.now.mono + TICK;
+        let awake: Vec<GroupId> =
+            self.replicas.iter().filter(|(_, r)| r.is_awake()).map(|(g, _)| g).collect();
+        for group in awake {
+            let ticked = self.replicas.get_mut(group).map(|r| r.tick(&mut self.cx));
+            self.check(group, ticked.unwrap_or(Ok(())));
+            self.dirty.insert(group);
+        }
+        self.exchange_digests();
+        self.retry_catchup();
+    }
+
+    /// Works until nothing in this turn leads to more work in it.
+    fn settle(&mut self) {
+        for _ in 0..64 {
+            let dirty = std::mem::take(&mut self.dirty);
+            if dirty.is_empty() {
+                break;
+            }
+            for group in dirty {
+                let settled = self.settle_group(group);
+                self.check(group, settled);
+            }
+        }
+    }
+
+    fn settle_group(&mut self, group: GroupId) -> Result<(), Poisoned> {
+        if group == GroupId::META {
+            return self.settle_meta();
+        }
+        if let Some(stream) = self.replicas.streams.get_mut(&group) {
+            settle_stream(stream, &mut self.cx)?;
+            if let Some(at) = stream.expire(&mut self.cx) {
+                self.timers.set(group, at);
+            }
+            stream.propose_queue(&mut self.cx);
+            stream.drive(&mut self.cx)?;
+            stream.checkpoint(false, &mut self.cx);
+            self.tell_consumers(group);
+            return Ok(());
+        }
+        self.settle_consumer(group)
+    }
+
+    /// The consumers of a stream look at what came, and hear what went.
+    fn tell_consumers(&mut self, group: GroupId) {
+        let Some(stream) = self.replicas.streams.get_mut(&group) else { return };
+        let removed = std::mem::take(&mut stream.machine.removed);
+        if !std::mem::take(&mut stream.machine.touched) {
+            return;
+        }
+        for group in self.replicas.consumers_of.get(&group).into_iter().flatten() {
+            if let Some(consumer) = self.replicas.consumers.get_mut(group) {
+                consumer.stream_shrank(&removed);
+            }
+            self.dirty.insert(*group);
+        }
+    }
+
+    fn settle_consumer(&mut self, group: GroupId) -> Result<(), Poisoned> {
+        let Some(consumer) = self.replicas.consumers.get_mut(&group) else { return Ok(()) };
+        let stream = self.replicas.streams.get_mut(&consumer.machine.stream_group);
+        if let Some(at) = consumer.settle(stream, &mut self.cx)? {
+            self.timers.set(group, at);
+        }
+        if consumer.wants_barrier() {
+            let stream = consumer.machine.stream_group;
+            self.ask_stream(group, stream);
+        }
+        Ok(())
+    }
+
+    fn settle_meta(&mut self) -> Result<(), Poisoned> {
+        let Some(meta) = &mut self.replicas.meta else { return Ok(()) };
+        meta.ask_read_index(&mut self.cx)?;
+        for call in meta.take_confirmed() {
+            if let Request::Meta(request) = &call.request {
+                let answer = meta.answer_read(request, &self.cx);
+                self.cx.out.answers.push((call.id, answer));
+            }
+        }
+        meta.plan_stale(&mut self.cx);
+        meta.tend(&mut self.cx);
+        meta.drive(&mut self.cx)?;
+        if meta.raft.log_bytes() > META_LOG_BYTES {
+            meta.checkpoint(false, &mut self.cx);
+        }
+        Ok(())
+    }
+
+    /// Ends a replica whose library panicked; the others go on (DESIGN.md §3.4).
+    pub(super) fn check(&mut self, group: GroupId, result: Result<(), Poisoned>) {
+        if let Err(poisoned) = result {
+            self.end(group, &poisoned.to_string());
+        }
+    }
+
+    pub(super) fn end(&mut self, group: GroupId, reason: &str) {
+        let replica = self.replicas.get(group).map(|r| r.raft().id()).unwrap_or_default();
+        if let Some(asset) = self.replicas.remove(group) {
+            self.ended.insert(group, reason.to_owned());
+            self.cx.notice(Notice::Ended { asset, replica, reason: reason.to_owned() });
+        }
+    }
+
+    fn close(&mut self) -> Output {
+        let after = std::mem::take(&mut self.cx.after);
+        let batch = std::mem::take(&mut self.cx.wal);
+        if !batch.is_empty() {
+            let ticket = WalTicket(self.next_ticket);
+            self.next_ticket += 1;
+            self.tickets.push_back((ticket, after));
+            self.cx.out.wal = Some((ticket, batch));
+        } else {
+            debug_assert!(after.is_empty(), "something waits for a batch that was not written");
+        }
+        self.cx.out.meta = self.take_meta_feed();
+        std::mem::take(&mut self.cx.out)
+    }
+}
+
+/// Meta log in memory at which a base is written.
+const META_LOG_BYTES: usize = 4 << 20;
+
+fn settle_stream(
+    stream: &mut Replica<StreamMachine>,
+    cx: &mut crate::turn::Cx,
+) -> Result<(), Poisoned> {
+    stream.ask_read_index(cx)?;
+    for call in stream.take_confirmed() {
+        if let Request::Stream(request) = &call.request {
+            let answer = stream.answer(request, cx);
+            cx.out.answers.push((call.id, answer));
+        }
+    }
+    Ok(())
+}

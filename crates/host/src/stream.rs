@@ -1,0 +1,121 @@
+//! A stream on this server: its machine, its segments, and what its leader owes to clients.
+//!
+//! `publish` is the way of a message from a client into an entry and of its acknowledgement back; `apply` what a
+//! committed entry does; `answer` what the API asks; `checkpoint` how the log is let go.
+
+mod answer;
+mod apply;
+mod checkpoint;
+mod publish;
+mod staging;
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use flotilla_disk::{Disk, SegmentOptions, SegmentStore, SegmentSummary, Staging};
+use flotilla_raft::GroupId;
+use flotilla_stream::{Applied, RecordMeta, SequenceRange, Stream, Timestamp, message_size};
+
+use crate::request::CallId;
+
+pub use publish::Inbound;
+
+/// The machine of a stream's group.
+pub(crate) struct StreamMachine {
+    group: GroupId,
+    pub(crate) account: Arc<str>,
+    pub(crate) stream: Stream,
+    pub(crate) segments: SegmentStore,
+    /// Messages of clients that are not yet in an entry.
+    queue: VecDeque<Inbound>,
+    queue_bytes: usize,
+    /// What waits for the entry at an index to be applied, and the term it must have.
+    pending: BTreeMap<u64, (u64, Owed)>,
+    pending_bytes: usize,
+    /// Whether messages came or went since the consumers were last told.
+    pub(crate) touched: bool,
+    /// What went since then.
+    pub(crate) removed: Vec<SequenceRange>,
+    /// Whether an entry that moves time is on its way.
+    expiring: bool,
+    /// Whether a configuration is on its way.
+    pub(crate) updating: bool,
+    pub(crate) led_since: Option<Timestamp>,
+    checkpoint: checkpoint::Checkpoint,
+    /// The segments of a state that is on its way here.
+    staged: Vec<SegmentSummary>,
+    applied: Applied,
+}
+
+/// What is owed for an entry.
+enum Owed {
+    /// Acknowledgements: for each message of the batch where to, and the bytes of the entry.
+    Acks(Vec<Option<Bytes>>, usize),
+    /// The answer to a call.
+    Answer(CallId),
+    /// Nothing; the leader proposed it by itself.
+    Nothing,
+}
+
+impl StreamMachine {
+    pub(crate) fn new(
+        account: Arc<str>,
+        group: GroupId,
+        stream: Stream,
+        segments: SegmentStore,
+    ) -> Self {
+        Self {
+            group,
+            account,
+            stream,
+            segments,
+            queue: VecDeque::new(),
+            queue_bytes: 0,
+            pending: BTreeMap::new(),
+            pending_bytes: 0,
+            touched: false,
+            removed: Vec::new(),
+            expiring: false,
+            updating: false,
+            led_since: None,
+            checkpoint: checkpoint::Checkpoint::default(),
+            staged: Vec::new(),
+            applied: Applied::default(),
+        }
+    }
+}
+
+/// Opens a stream at a base: its segments through the base's last sequence, and the index that they give.
+pub(crate) fn open(
+    disk: &dyn Disk,
+    group: GroupId,
+    index: u64,
+    state: &Bytes,
+) -> Result<(Stream, SegmentStore), String> {
+    Staging::new(group).switch(disk, index).map_err(|e| e.to_string())?;
+    let (_, last, storage) = Stream::extent_of_base(state).map_err(|e| e.to_string())?;
+    let mut records = Vec::new();
+    let opened = SegmentStore::open(disk, group, last, SegmentOptions::default(), &mut |meta| {
+        let (headers, payload) = (meta.headers_len as usize, meta.payload_len as usize);
+        let size = message_size(storage, meta.subject.len(), headers, payload);
+        let time = Timestamp(meta.time);
+        let size = u32::try_from(size).unwrap_or(u32::MAX);
+        records.push(RecordMeta { seq: meta.seq, time, subject: meta.subject, size });
+    })
+    .map_err(|e| e.to_string())?;
+    if let Some(damage) = opened.damage.first() {
+        let n = opened.damage.len();
+        let (first, last) = (damage.first, damage.last);
+        return Err(format!("its segments lost {n} ranges, the first from {first} to {last}"));
+    }
+    let stream = Stream::restore(state, records).map_err(|e| e.to_string())?;
+    Ok((stream, opened.store))
+}
+
+/// The segments of a stream that has not begun: whatever lies there belongs to nobody.
+pub(crate) fn open_empty(disk: &dyn Disk, group: GroupId) -> Result<SegmentStore, String> {
+    SegmentStore::open(disk, group, 0, SegmentOptions::default(), &mut |_| ())
+        .map(|opened| opened.store)
+        .map_err(|e| e.to_string())
+}

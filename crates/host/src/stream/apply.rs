@@ -1,0 +1,208 @@
+//! What a committed entry of a stream does.
+
+use bytes::Bytes;
+use flotilla_disk::{SegmentRecord, SegmentSummary, Staging};
+use flotilla_jsapi::ErrorKind;
+use flotilla_raft::{Base, Entry};
+use flotilla_stream::{ChangeError, ChangeOutcome, Record, Stream, StreamChange, StreamCommand};
+
+use super::{Owed, StreamMachine, open};
+use crate::notice::Notice;
+use crate::replica::{Machine, Replica};
+use crate::request::{Answer, CallId};
+use crate::turn::Cx;
+
+impl Machine for StreamMachine {
+    fn name(&self) -> String {
+        format!("stream '{} > {}'", self.account, self.stream.config().name)
+    }
+
+    fn apply(&mut self, entry: &Entry, leads: bool, cx: &mut Cx) {
+        let mut applied = std::mem::take(&mut self.applied);
+        applied.clear();
+        if let Err(error) = self.stream.apply(&entry.data, &mut applied) {
+            // Committed bytes that no version of ours writes: every replica passes over them alike.
+            let reason = format!("{}: entry {}: {error}", self.name(), entry.index);
+            cx.notice(Notice::Text(reason));
+        }
+        self.removed.extend_from_slice(&applied.removed);
+        self.touched |= !applied.stored.is_empty() || !applied.removed.is_empty();
+        for record in &applied.stored {
+            self.store(record, cx);
+        }
+        self.remove(&applied, cx);
+        let owed = self.settle(entry);
+        if let Some(owed) = owed.filter(|_| leads) {
+            match owed {
+                Owed::Acks(replies, _) => self.acknowledge(replies, &applied.outcomes, cx),
+                Owed::Answer(call) => {
+                    let answer = applied.change.as_ref().map_or(Answer::Done, change_answer);
+                    cx.out.answers.push((call, answer));
+                }
+                Owed::Nothing => {}
+            }
+        }
+        if applied.change.is_some() {
+            self.expiring = false;
+            self.updating = false;
+        }
+        self.applied = applied;
+    }
+
+    fn state_hash(&self) -> u64 {
+        self.stream.hash()
+    }
+
+    fn take_lead(&mut self, _term: u64, cx: &mut Cx) {
+        self.led_since = Some(cx.now.wall);
+        self.expiring = false;
+        self.updating = false;
+        self.touched = true;
+    }
+
+    fn lose_lead(&mut self, cx: &mut Cx) {
+        self.led_since = None;
+        self.forget_queue();
+        self.pending_bytes = 0;
+        for (_, (_, owed)) in std::mem::take(&mut self.pending) {
+            if let Owed::Answer(call) = owed {
+                cx.out.answers.push((call, Answer::NotLeader));
+            }
+        }
+    }
+
+    fn files(&mut self, base: &Base, cx: &mut Cx) -> Vec<SegmentSummary> {
+        let last = Stream::extent_of_base(&base.state).map_or(0, |(_, last, _)| last);
+        match self.segments.manifest(&*cx.disk, last, &|_| true) {
+            Ok(files) => files,
+            Err(error) => {
+                let text = format!("{}: its segments cannot be offered: {error}", self.name());
+                cx.notice(Notice::Text(text));
+                Vec::new()
+            }
+        }
+    }
+
+    fn about_to_restore(&mut self, base: &Base, cx: &mut Cx) -> Result<(), String> {
+        let files: Vec<u64> = self.staged.iter().map(|f| f.first_seq).collect();
+        let staging = Staging::new(self.group);
+        staging.ready(&*cx.disk, base.index, &files).map_err(|e| e.to_string())
+    }
+
+    fn restore(&mut self, state: &Bytes, index: u64, cx: &mut Cx) -> Result<(), String> {
+        self.forget_checkpoint();
+        self.staged.clear();
+        let opened = open(&*cx.disk, self.group, index, state)?;
+        (self.stream, self.segments) = opened;
+        self.touched = true;
+        Ok(())
+    }
+}
+
+impl StreamMachine {
+    /// What is owed for the entry applied now. Another entry at its index, of another term, means that what was
+    /// proposed is lost: nobody is told that it is stored (DESIGN.md §3.2).
+    fn settle(&mut self, entry: &Entry) -> Option<Owed> {
+        let mut owed = None;
+        while let Some(first) = self.pending.first_entry().filter(|p| *p.key() <= entry.index) {
+            let (index, (term, this)) = first.remove_entry();
+            if let Owed::Acks(_, bytes) = &this {
+                self.pending_bytes = self.pending_bytes.saturating_sub(*bytes);
+            }
+            if index == entry.index && term == entry.term {
+                owed = Some(this);
+            }
+        }
+        owed
+    }
+
+    fn remove(&mut self, applied: &flotilla_stream::Applied, cx: &mut Cx) {
+        let first = self.stream.first_seq();
+        if !applied.removed.is_empty() && first > 0 {
+            self.segments.remove_through(first - 1);
+        }
+        if let Some(ChangeOutcome::Deleted { seq, erase: true }) = applied.change {
+            match self.segments.erase(&*cx.disk, seq) {
+                Ok(job) => cx.out.jobs.extend(job),
+                Err(error) => {
+                    let text = format!("{}: message {seq} is not erased: {error}", self.name());
+                    cx.notice(Notice::Text(text));
+                }
+            }
+        }
+    }
+
+    /// Gives a record to the segments. It is there already when the log is applied again behind an older base.
+    fn store(&mut self, record: &Record, cx: &mut Cx) {
+        let record = SegmentRecord {
+            seq: record.seq,
+            time: record.time.0,
+            subject: record.subject.clone(),
+            headers: record.headers.clone(),
+            payload: record.payload.clone(),
+        };
+        if let Err(error) = self.segments.append(record) {
+            cx.notice(Notice::Text(format!("{}: {error}", self.name())));
+        }
+    }
+}
+
+fn change_answer(outcome: &ChangeOutcome) -> Answer {
+    match outcome {
+        ChangeOutcome::NotFound { seq } => {
+            Answer::Error(ErrorKind::SequenceNotFound.with(&[("seq", seq)]))
+        }
+        ChangeOutcome::Purged { messages } => Answer::Purged(*messages),
+        ChangeOutcome::Deleted { .. } | ChangeOutcome::Updated | ChangeOutcome::Expired => {
+            Answer::Done
+        }
+        ChangeOutcome::Refused(ChangeError::Sealed) => {
+            Answer::Error(ErrorKind::StreamSealed.error())
+        }
+        ChangeOutcome::Refused(error @ ChangeError::PurgeDenied) => {
+            Answer::Error(ErrorKind::StreamPurgeFailed.because(error))
+        }
+        ChangeOutcome::Refused(error) => {
+            Answer::Error(ErrorKind::StreamMsgDeleteFailed.because(error))
+        }
+    }
+}
+
+impl Replica<StreamMachine> {
+    /// Proposes a change; `call` is answered when it is applied, or told that this is not the leader.
+    pub(crate) fn propose_change_of_stream(
+        &mut self,
+        change: StreamChange,
+        call: Option<CallId>,
+        cx: &mut Cx,
+    ) {
+        let data = StreamCommand { time: cx.now.wall, change }.encode();
+        match self.raft.propose(data) {
+            Ok((index, term)) => {
+                let owed = call.map_or(Owed::Nothing, Owed::Answer);
+                self.machine.pending.insert(index, (term, owed));
+            }
+            Err(_) => cx.out.answers.extend(call.map(|id| (id, Answer::NotLeader))),
+        }
+    }
+
+    /// What time asks of a leader: messages that are too old go by a committed entry (DESIGN.md §3.12). Returns
+    /// when to look again.
+    pub(crate) fn expire(&mut self, cx: &mut Cx) -> Option<u64> {
+        let age = self.machine.stream.config().max_age?;
+        let first = self.machine.stream.state().first_time?;
+        if !self.serves() {
+            return None;
+        }
+        let due = first.after(age);
+        if due > cx.now.wall {
+            return Some(cx.now.mono + due.since(cx.now.wall));
+        }
+        if !self.machine.expiring {
+            self.machine.expiring = true;
+            self.wake();
+            self.propose_change_of_stream(StreamChange::Expire, None, cx);
+        }
+        None
+    }
+}

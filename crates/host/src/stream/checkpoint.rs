@@ -1,0 +1,92 @@
+//! How a stream lets its log go: messages to segments, then a base to the WAL, then the log may forget.
+
+use flotilla_disk::DiskError;
+use flotilla_raft::Base;
+use flotilla_stream::Stream;
+
+use super::StreamMachine;
+use crate::notice::Notice;
+use crate::replica::{Machine, Replica};
+use crate::turn::Cx;
+
+/// Unflushed bytes at which a stream flushes by itself.
+const FLUSH_BYTES: usize = 8 << 20;
+/// The most bytes of log that a leader keeps in memory for a member that lives and lags.
+const LOG_LIMIT: usize = 32 << 20;
+
+/// A checkpoint on its way: taken at an index, waiting for its segments to be synced.
+#[derive(Default)]
+pub(super) struct Checkpoint {
+    flushing: Option<Flushing>,
+}
+
+struct Flushing {
+    base: Base,
+    /// The last sequence that the base knows of.
+    last_seq: u64,
+    /// Whether the WAL asked for it.
+    forward: bool,
+}
+
+impl Replica<StreamMachine> {
+    /// Begins a checkpoint when enough is unflushed, or when the WAL asks for it.
+    pub(crate) fn checkpoint(&mut self, asked: bool, cx: &mut Cx) {
+        let busy = self.machine.checkpoint.flushing.is_some() || self.writing_base.is_some();
+        let new = self.raft.applied() > self.durable_base;
+        let due = new && self.machine.segments.tail_bytes() >= FLUSH_BYTES;
+        if busy || !(asked || due) {
+            return;
+        }
+        let base = self.base_at_applied(self.machine.stream.base());
+        let last_seq = self.machine.segments.last_seq();
+        self.machine.checkpoint.flushing = Some(Flushing { base, last_seq, forward: asked });
+        self.flush(cx);
+    }
+
+    /// Flushes on, or writes the base when all that it knows of is flushed.
+    fn flush(&mut self, cx: &mut Cx) {
+        let Some(flushing) = &self.machine.checkpoint.flushing else { return };
+        if self.machine.segments.flushed_through() < flushing.last_seq {
+            cx.out.jobs.extend(self.machine.segments.take_flush());
+        } else if let Some(Flushing { base, forward, .. }) = self.machine.checkpoint.flushing.take()
+        {
+            self.write_base(base, forward, cx);
+        }
+    }
+
+    /// A job on the segments ended.
+    pub(crate) fn flushed(&mut self, job: u64, result: &Result<(), DiskError>, cx: &mut Cx) {
+        self.machine.segments.finished(job, result);
+        if let Err(error) = result {
+            // The log still has everything; it is not let go, and the next turn tries again.
+            let text = format!("{}: flushing failed: {error}", self.machine.name());
+            cx.notice(Notice::Text(text));
+            return;
+        }
+        match self.machine.segments.take_late_erasures(&*cx.disk) {
+            Ok(jobs) => cx.out.jobs.extend(jobs),
+            Err(error) => {
+                let text = format!("{}: an erasure failed: {error}", self.machine.name());
+                cx.notice(Notice::Text(text));
+            }
+        }
+        self.flush(cx);
+    }
+
+    /// The base is durable: the log may forget, and so may the disk what the base says is gone.
+    pub(crate) fn stream_base_persisted(&mut self, index: u64, cx: &mut Cx) {
+        if self.base_persisted(index, LOG_LIMIT) {
+            let first = Stream::extent_of_base(&self.base.state).map_or(0, |(first, ..)| first);
+            let removed = first.saturating_sub(1);
+            cx.out.jobs.extend(self.machine.segments.take_removals(removed));
+            self.checkpoint(false, cx);
+        }
+    }
+}
+
+impl StreamMachine {
+    /// A checkpoint on its way is void: the state was replaced.
+    pub(super) fn forget_checkpoint(&mut self) {
+        self.checkpoint = Checkpoint::default();
+    }
+}

@@ -1,0 +1,54 @@
+//! The segments of a state that a peer gives, or that is given to one.
+
+use bytes::Bytes;
+use flotilla_disk::{SegmentSummary, Staging};
+
+use super::StreamMachine;
+use crate::turn::Cx;
+
+impl StreamMachine {
+    /// Prepares to take over a state made of `files`. Returns those that have to be fetched, and from which byte on: a
+    /// transfer that was cut off goes on.
+    pub(crate) fn stage(
+        &mut self,
+        files: &[SegmentSummary],
+        cx: &mut Cx,
+    ) -> Result<Vec<(SegmentSummary, u64)>, String> {
+        let disk = &*cx.disk;
+        let through = self.segments.flushed_through();
+        let ours = self.segments.manifest(disk, through, &|_| true).unwrap_or_default();
+        let staging = Staging::new(self.group);
+        let mut needed = Vec::new();
+        for file in files {
+            if ours.iter().any(|our| our.same_content(file)) {
+                continue;
+            }
+            let next = staging.next_offset(disk, file.first_seq).map_err(|e| e.to_string())?;
+            needed.extend(next.map(|offset| (*file, offset.min(file.bytes))));
+        }
+        self.staged = files.to_vec();
+        Ok(needed)
+    }
+
+    /// Stages a piece; with the last one the whole segment is checked and synced.
+    pub(crate) fn stage_piece(
+        &mut self,
+        file: &SegmentSummary,
+        offset: u64,
+        data: &Bytes,
+        cx: &mut Cx,
+    ) -> Result<(), String> {
+        let disk = &*cx.disk;
+        let staging = Staging::new(self.group);
+        staging.write(disk, file.first_seq, offset, data).map_err(|e| e.to_string())?;
+        if offset + data.len() as u64 >= file.bytes {
+            staging.finish(disk, file, &|_| true).map_err(|e| e.to_string())?;
+        }
+        Ok(())
+    }
+
+    /// A piece of a segment, for a member that fetches it; empty when the segment is not there any more.
+    pub(crate) fn piece(&mut self, first_seq: u64, offset: u64, max: usize, cx: &mut Cx) -> Bytes {
+        self.segments.read_chunk(&*cx.disk, first_seq, offset, max).unwrap_or_default()
+    }
+}

@@ -1,0 +1,199 @@
+//! Three hosts with in-memory disks and links, in one thread (DESIGN.md §6): what is acknowledged survives kills and
+//! power loss, and the same seed gives the same run.
+#![allow(clippy::unwrap_used)] // a test
+
+mod world;
+
+use std::collections::BTreeMap;
+
+use flotilla_host::{Answer, Get, MetaRequest, Request, StreamRequest};
+use flotilla_raft::{GroupId, StoreId};
+use world::{World, stream};
+
+fn create_stream(world: &mut World, name: &str, replicas: u8) -> GroupId {
+    let config = Box::new(stream(name, replicas));
+    let request = MetaRequest::CreateStream { account: "$G".to_owned(), config };
+    match world.ask(GroupId::META, Request::Meta(request)) {
+        Answer::Asset { group, created: true, .. } => group,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// Publishes `count` messages, a few per step, and returns what was acknowledged: payload by sequence.
+fn publish(world: &mut World, group: GroupId, from: u64, count: u64) -> BTreeMap<u64, String> {
+    world.published.clear();
+    for n in from..from + count {
+        world.publish(group, &format!("S.{}", n % 7), &format!("ack.{n}"), &format!("payload {n}"));
+        if n % 5 == 0 {
+            world.run(10);
+        }
+    }
+    world.run(1_000);
+    acknowledged(world)
+}
+
+fn acknowledged(world: &World) -> BTreeMap<u64, String> {
+    let mut acked = BTreeMap::new();
+    for publish in &world.published {
+        let to = std::str::from_utf8(&publish.to).unwrap();
+        let Some(n) = to.strip_prefix("ack.") else { continue };
+        let ack: serde_json::Value = serde_json::from_slice(&publish.payload).unwrap();
+        if let Some(seq) = ack["seq"].as_u64().filter(|_| ack.get("error").is_none()) {
+            let before = acked.insert(seq, format!("payload {n}"));
+            assert_eq!(before, None, "sequence {seq} was acknowledged twice");
+        }
+    }
+    acked
+}
+
+fn info(world: &mut World, group: GroupId) -> flotilla_host::StreamAnswer {
+    let request = StreamRequest::Info { deleted_details: false, subjects_filter: None, offset: 0 };
+    match world.ask(group, Request::Stream(request)) {
+        Answer::Stream(answer) => *answer,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn check(world: &mut World, group: GroupId, acked: &BTreeMap<u64, String>) {
+    for (seq, payload) in acked {
+        let get = Request::Stream(StreamRequest::Get(Get::Seq(*seq)));
+        match world.ask(group, get) {
+            Answer::Message(message) => assert_eq!(message.payload, payload.as_bytes()),
+            other => panic!("message {seq} is lost: {other:?}"),
+        }
+    }
+}
+
+fn cluster(seed: u64) -> (World, GroupId) {
+    let mut world = World::new(3, seed);
+    world.found();
+    let group = create_stream(&mut world, "S", 3);
+    world.run(2_000);
+    (world, group)
+}
+
+#[test]
+fn a_stream_of_three_acknowledges_and_serves() {
+    let (mut world, group) = cluster(1);
+    let acked = publish(&mut world, group, 1, 50);
+    assert_eq!(acked.len(), 50);
+    let info = info(&mut world, group);
+    assert_eq!((info.messages, info.first_seq, info.last_seq), (50, 1, 50));
+    assert_eq!(info.cluster.members.len(), 2);
+    assert!(info.cluster.members.iter().all(|m| m.current && !m.offline), "{:?}", info.cluster);
+    check(&mut world, group, &acked);
+}
+
+#[test]
+fn a_killed_leader_loses_nothing_that_was_acknowledged() {
+    let (mut world, group) = cluster(2);
+    let mut acked = publish(&mut world, group, 1, 30);
+    for round in 0..5 {
+        let (_, leader) = world.leaders[&group];
+        world.kill(leader);
+        world.leaders.retain(|_, (_, l)| *l != leader);
+        world.run(3_000);
+        acked.extend(publish(&mut world, group, 100 * (round + 1), 30));
+        world.start(leader);
+        world.run(2_000);
+    }
+    assert_eq!(acked.len(), 180, "every publish was answered once there was a leader");
+    check(&mut world, group, &acked);
+}
+
+#[test]
+fn power_loss_of_all_servers_loses_nothing_that_was_acknowledged() {
+    for seed in 0..12 {
+        let (mut world, group) = cluster(10 + seed);
+        let mut acked = publish(&mut world, group, 1, 40);
+        // In the middle of a burst.
+        world.published.clear();
+        for n in 100..140 {
+            world.publish(group, "S.x", &format!("ack.{n}"), &format!("payload {n}"));
+            if n % 8 == 0 {
+                world.run(5);
+            }
+        }
+        acked.extend(acknowledged(&world));
+        let stores = world.stores();
+        for (n, store) in stores.iter().enumerate() {
+            world.power_loss(*store, seed * 31 + n as u64);
+        }
+        world.leaders.clear();
+        for store in stores {
+            world.start(store);
+        }
+        world.run(5_000);
+        check(&mut world, group, &acked);
+        let more = publish(&mut world, group, 500, 10);
+        assert_eq!(more.len(), 10, "seed {seed}: the stream goes on");
+    }
+}
+
+#[test]
+fn a_minority_answers_nothing_and_catches_up_after_healing() {
+    let (mut world, group) = cluster(3);
+    publish(&mut world, group, 1, 20);
+    let (_, leader) = world.leaders[&group];
+    world.isolate(leader);
+    world.published.clear();
+    for n in 1000..1010 {
+        world.publish(group, "S.x", &format!("ack.{n}"), &format!("payload {n}"));
+    }
+    world.leaders.remove(&group);
+    world.run(4_000);
+    assert!(acknowledged(&world).is_empty(), "a minority acknowledged");
+    let (_, other) = world.leaders[&group];
+    assert_ne!(other, leader);
+    let acked = publish(&mut world, group, 2000, 20);
+    assert_eq!(acked.len(), 20);
+    world.heal();
+    world.run(3_000);
+    check(&mut world, group, &acked);
+    let members = info(&mut world, group).cluster.members;
+    assert!(members.iter().all(|m| m.current && m.lag == 0), "{members:?}");
+}
+
+#[test]
+fn a_removed_peer_is_replaced_and_the_new_one_catches_up() {
+    let mut world = World::new(4, 4);
+    world.found();
+    let group = create_stream(&mut world, "S", 3);
+    world.run(2_000);
+    let acked = publish(&mut world, group, 1, 60);
+    let before = holders(&mut world, group);
+    let (_, leader) = world.leaders[&group];
+    let gone = *before.iter().find(|s| **s != leader).unwrap();
+    let request =
+        MetaRequest::RemovePeer { account: "$G".to_owned(), stream: "S".to_owned(), store: gone };
+    assert_eq!(world.ask(GroupId::META, Request::Meta(request)), Answer::Done);
+    world.run(8_000);
+    let after = holders(&mut world, group);
+    assert_eq!(after.len(), 3);
+    assert!(!after.contains(&gone), "{after:?}");
+    let members = info(&mut world, group).cluster.members;
+    assert!(members.iter().all(|m| m.current), "{members:?}");
+    check(&mut world, group, &acked);
+}
+
+fn holders(world: &mut World, group: GroupId) -> Vec<StoreId> {
+    let cluster = info(world, group).cluster;
+    let members = cluster.members.iter().map(|m| m.store);
+    members.chain(cluster.leader).collect()
+}
+
+#[test]
+fn the_same_seed_gives_the_same_run() {
+    let run = |seed| {
+        let (mut world, group) = cluster(seed);
+        publish(&mut world, group, 1, 30);
+        let (_, leader) = world.leaders[&group];
+        world.power_loss(leader, seed);
+        world.run(2_000);
+        world.start(leader);
+        publish(&mut world, group, 100, 30);
+        world.trace
+    };
+    assert_eq!(run(5), run(5));
+    assert_ne!(run(5), run(6));
+}

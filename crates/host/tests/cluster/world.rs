@@ -1,0 +1,386 @@
+//! A whole cluster in one thread: shards over in-memory disks, links that deliver in order until they are cut, one
+//! clock, one seed. It runs the very code that servers run; what is replaced is the disk, the link and the clock.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use flotilla_disk::{Disk, MemDisk, StoreFile, Wal, WalBatch, WalOptions};
+use flotilla_host::{
+    Answer, CallId, Inbound, Input, Join, MILLISECOND, MetaRequest, Now, Output, Publish, Request,
+    Shard, ShardOptions, WalTicket,
+};
+use flotilla_meta::{PeerLimits, ServerInfo};
+use flotilla_raft::{GroupId, Membership, ReplicaId, StoreId};
+use flotilla_stream::{Discard, Retention, StorageKind, StreamConfig, Timestamp};
+
+/// How long a step of the world is.
+const STEP: u64 = 5 * MILLISECOND;
+/// How often servers hear of each other.
+const BEAT: u64 = 100 * MILLISECOND;
+
+pub(crate) struct Server {
+    pub(crate) disk: Arc<MemDisk>,
+    pub(crate) name: String,
+    pub(crate) store: StoreId,
+    boot: u64,
+    running: Option<Running>,
+}
+
+struct Running {
+    shard: Shard,
+    wal: Wal,
+    inputs: Vec<Input>,
+    /// Written and not yet synced.
+    unsynced: Vec<WalTicket>,
+}
+
+pub(crate) struct World {
+    pub(crate) servers: BTreeMap<StoreId, Server>,
+    /// What is on the way from one store to another.
+    links: BTreeMap<(StoreId, StoreId), VecDeque<Bytes>>,
+    cut: Vec<(StoreId, StoreId)>,
+    pub(crate) now: u64,
+    next_beat: u64,
+    next_call: u64,
+    /// Calls of shards under way: the number abroad, who asked, and its own number.
+    owed: Vec<(u64, StoreId, CallId)>,
+    pub(crate) answers: BTreeMap<u64, Answer>,
+    pub(crate) published: Vec<Publish>,
+    /// Who leads which group, as they say.
+    pub(crate) leaders: BTreeMap<GroupId, (u64, StoreId)>,
+    /// A hash of everything that happened.
+    pub(crate) trace: u64,
+}
+
+pub(crate) fn stream(name: &str, replicas: u8) -> StreamConfig {
+    StreamConfig {
+        name: name.to_owned(),
+        description: None,
+        subjects: vec![format!("{name}.>")],
+        retention: Retention::Limits,
+        max_consumers: None,
+        max_msgs: None,
+        max_bytes: None,
+        max_age: None,
+        max_msgs_per_subject: None,
+        max_msg_size: None,
+        discard: Discard::Old,
+        discard_new_per_subject: false,
+        storage: StorageKind::File,
+        replicas,
+        no_ack: false,
+        duplicate_window: 120_000_000_000,
+        placement: None,
+        sealed: false,
+        deny_delete: false,
+        deny_purge: false,
+        allow_rollup: false,
+        allow_direct: true,
+        first_seq: None,
+        consumer_limits: flotilla_stream::ConsumerLimits::default(),
+        metadata: BTreeMap::new(),
+    }
+}
+
+impl World {
+    pub(crate) fn new(servers: u64, seed: u64) -> Self {
+        let server = |n: u64| {
+            let store = StoreId(seed.wrapping_mul(1000) + n);
+            let disk = Arc::new(MemDisk::new());
+            let name = format!("n{n}");
+            (store, Server { disk, name, store, boot: 0, running: None })
+        };
+        let mut world = Self {
+            servers: (1..=servers).map(server).collect(),
+            links: BTreeMap::new(),
+            cut: Vec::new(),
+            now: 1_000_000_000,
+            next_beat: 0,
+            next_call: 1,
+            owed: Vec::new(),
+            answers: BTreeMap::new(),
+            published: Vec::new(),
+            leaders: BTreeMap::new(),
+            trace: seed,
+        };
+        for store in world.stores() {
+            world.start(store);
+        }
+        world
+    }
+
+    pub(crate) fn stores(&self) -> Vec<StoreId> {
+        self.servers.keys().copied().collect()
+    }
+
+    fn time(&self) -> Now {
+        let wall = Timestamp(1_700_000_000_000_000_000 + i64::try_from(self.now).unwrap());
+        Now { mono: self.now, wall }
+    }
+
+    /// Starts a server on what its disk holds.
+    pub(crate) fn start(&mut self, store: StoreId) {
+        let now = self.time();
+        let server = self.servers.get_mut(&store).unwrap();
+        server.boot += 1;
+        server.disk.restart();
+        let disk: Arc<dyn Disk> = server.disk.clone();
+        let store_file = StoreFile::open_or_create(&*disk, store.0).unwrap();
+        let options = WalOptions { file_size: 1 << 20, ..WalOptions::new(store) };
+        let (wal, recovery) = Wal::open(&*disk, options).unwrap();
+        let limits = PeerLimits { jetstream: true, ..PeerLimits::default() };
+        let info = ServerInfo {
+            store,
+            name: server.name.clone(),
+            cluster: "C1".to_owned(),
+            tags: Vec::new(),
+            limits,
+        };
+        let options = ShardOptions {
+            server: info,
+            boot: server.boot,
+            unique_tag: None,
+            seed: store.0 * 7 + server.boot,
+        };
+        let shard = Shard::recover(options, disk, store_file, recovery, now).unwrap();
+        assert!(shard.ended().is_empty(), "{:?}", shard.ended());
+        server.running = Some(Running { shard, wal, inputs: Vec::new(), unsynced: Vec::new() });
+    }
+
+    /// Ends a server's process; its disk keeps what was written.
+    pub(crate) fn kill(&mut self, store: StoreId) {
+        self.servers.get_mut(&store).unwrap().running = None;
+        self.links.retain(|(from, to), _| *from != store && *to != store);
+    }
+
+    /// Ends it with its power: what was not synced may be lost, torn or reordered.
+    pub(crate) fn power_loss(&mut self, store: StoreId, seed: u64) {
+        self.kill(store);
+        self.servers[&store].disk.power_loss(seed);
+    }
+
+    /// Cuts a server off from all others, both ways.
+    pub(crate) fn isolate(&mut self, store: StoreId) {
+        for other in self.stores() {
+            self.cut.push((store, other));
+            self.cut.push((other, store));
+        }
+        self.links.retain(|(from, to), _| *from != store && *to != store);
+    }
+
+    pub(crate) fn heal(&mut self) {
+        let cut = std::mem::take(&mut self.cut);
+        for (from, to) in cut {
+            self.give(from, Input::LinkReset(to));
+        }
+    }
+
+    pub(crate) fn give(&mut self, store: StoreId, input: Input) {
+        if let Some(running) = self.servers.get_mut(&store).and_then(|s| s.running.as_mut()) {
+            running.inputs.push(input);
+        }
+    }
+
+    fn connected(&self, a: StoreId, b: StoreId) -> bool {
+        !self.cut.contains(&(a, b)) && self.servers[&a].running.is_some()
+    }
+
+    /// Founds the cluster on the first server and lets the others register.
+    pub(crate) fn found(&mut self) {
+        let first = self.stores()[0];
+        let replica = ReplicaId(1);
+        let founding = Membership {
+            voters: vec![replica],
+            stores: [(replica, first)].into(),
+            ..Membership::default()
+        };
+        let join = Join { cluster: 77, replica, founding };
+        self.give(first, Input::Join(join));
+        self.run(500);
+        for store in self.stores() {
+            let info = self.servers[&store].running.as_ref().map(|_| ServerInfo {
+                store,
+                name: self.servers[&store].name.clone(),
+                cluster: "C1".to_owned(),
+                tags: Vec::new(),
+                limits: PeerLimits { jetstream: true, ..PeerLimits::default() },
+            });
+            let register = MetaRequest::Register { info: info.unwrap(), rejoin: true };
+            match self.ask(GroupId::META, Request::Meta(register)) {
+                Answer::Registered { cluster, replica, founding } if store != first => {
+                    self.give(store, Input::Join(Join { cluster, replica, founding }));
+                }
+                Answer::Registered { .. } => {}
+                other => panic!("{other:?}"),
+            }
+        }
+        self.run(5_000);
+    }
+
+    /// Asks the leader of a group, until somebody answers.
+    pub(crate) fn ask(&mut self, group: GroupId, request: Request) -> Answer {
+        for _ in 0..200 {
+            let leader = self.leaders.get(&group).map(|(_, store)| *store);
+            let Some(leader) = leader.filter(|s| self.servers[s].running.is_some()) else {
+                self.run(50);
+                continue;
+            };
+            let id = self.next_call;
+            self.next_call += 1;
+            self.give(leader, Input::Call { id: CallId(id), group, request: request.clone() });
+            for _ in 0..40 {
+                self.run(25);
+                match self.answers.remove(&id) {
+                    Some(Answer::NotLeader) => break,
+                    Some(answer) => return answer,
+                    None => {}
+                }
+            }
+        }
+        panic!("nobody answers {request:?} of group {group}; leaders: {:?}", self.leaders);
+    }
+
+    /// Publishes at whoever leads the stream; the acknowledgement goes to `reply`.
+    pub(crate) fn publish(&mut self, group: GroupId, subject: &str, reply: &str, payload: &str) {
+        let Some((_, leader)) = self.leaders.get(&group).copied() else { return };
+        let message = Inbound {
+            subject: Bytes::copy_from_slice(subject.as_bytes()),
+            reply: Some(Bytes::copy_from_slice(reply.as_bytes())),
+            headers: Bytes::new(),
+            payload: Bytes::copy_from_slice(payload.as_bytes()),
+        };
+        self.give(leader, Input::Publish { group, messages: vec![message] });
+    }
+
+    /// Lets `millis` pass.
+    pub(crate) fn run(&mut self, millis: u64) {
+        let end = self.now + millis * MILLISECOND;
+        while self.now < end {
+            self.now += STEP;
+            self.beat();
+            self.deliver();
+            for store in self.stores() {
+                self.turn(store);
+            }
+            self.settle_calls();
+        }
+    }
+
+    fn settle_calls(&mut self) {
+        for (abroad, from, id) in std::mem::take(&mut self.owed) {
+            match self.answers.remove(&abroad) {
+                Some(answer) => self.give(from, Input::Answered(id, Some(answer))),
+                None => self.owed.push((abroad, from, id)),
+            }
+        }
+    }
+
+    fn beat(&mut self) {
+        if self.now < self.next_beat {
+            return;
+        }
+        self.next_beat = self.now + BEAT;
+        for a in self.stores() {
+            for b in self.stores().into_iter().filter(|b| *b != a) {
+                let input = if self.connected(b, a) {
+                    Input::Heard { store: b, boot: self.servers[&b].boot }
+                } else {
+                    Input::Died(b)
+                };
+                self.give(a, input);
+            }
+        }
+    }
+
+    fn deliver(&mut self) {
+        for ((from, to), frames) in std::mem::take(&mut self.links) {
+            for frame in frames {
+                self.trace = xxhash_rust::xxh3::xxh3_64_with_seed(&frame, self.trace);
+                if self.connected(from, to) {
+                    self.give(to, Input::Bundle { from, frame });
+                }
+            }
+        }
+    }
+
+    fn turn(&mut self, store: StoreId) {
+        let now = self.time();
+        let Some(running) = self.servers.get_mut(&store).and_then(|s| s.running.as_mut()) else {
+            return;
+        };
+        // What was written in the last step is synced in this one.
+        if let Some(last) = running.unsynced.pop() {
+            let disk = self.servers[&store].disk.clone();
+            let running = self.servers.get_mut(&store).unwrap().running.as_mut().unwrap();
+            running.wal.sync(&*disk).unwrap();
+            running.unsynced.clear();
+            running.inputs.push(Input::Persisted(last));
+        }
+        let running = self.servers.get_mut(&store).unwrap().running.as_mut().unwrap();
+        let due = running.shard.next_deadline().is_some_and(|at| at <= self.now);
+        if running.inputs.is_empty() && !due {
+            return;
+        }
+        let inputs = std::mem::take(&mut running.inputs);
+        let output = running.shard.turn(now, inputs);
+        self.carry_out(store, output);
+    }
+
+    fn carry_out(&mut self, store: StoreId, output: Output) {
+        let disk = self.servers[&store].disk.clone();
+        let running = self.servers.get_mut(&store).unwrap().running.as_mut().unwrap();
+        if let Some((ticket, batch)) = output.wal {
+            let batches: [WalBatch; 1] = [batch];
+            running.wal.write(&*disk, &batches).unwrap();
+            running.unsynced.push(ticket);
+        }
+        for job in output.jobs {
+            let result = job.run(&*disk);
+            running.inputs.push(Input::Flushed { group: job.group(), job: job.id(), result });
+        }
+        let pressure = running.wal.pressure();
+        if !pressure.pins.is_empty() && running.unsynced.is_empty() {
+            running.inputs.push(Input::Pressure(pressure.pins.iter().map(|p| p.group).collect()));
+        }
+        for leading in output.leading {
+            let known = self.leaders.get(&leading.group).copied();
+            if leading.leads && known.is_none_or(|(term, _)| term <= leading.term) {
+                self.leaders.insert(leading.group, (leading.term, store));
+            } else if !leading.leads && known == Some((leading.term, store)) {
+                self.leaders.remove(&leading.group);
+            }
+        }
+        for notice in output.notices {
+            if std::env::var_os("VERBOSE").is_some() {
+                println!(
+                    "{:>6} ms {}: {notice}",
+                    self.now / MILLISECOND,
+                    self.servers[&store].name
+                );
+            }
+        }
+        for (to, bundle) in output.bundles.into_iter().chain(output.bulk) {
+            let frame: Bytes = bundle.into_parts().concat().into();
+            self.links.entry((store, to)).or_default().push_back(frame);
+        }
+        self.answers.extend(output.answers.into_iter().map(|(id, answer)| (id.0, answer)));
+        for (id, group, request) in output.calls {
+            self.relay_call(store, id, group, request);
+        }
+        self.published.extend(output.publishes);
+    }
+
+    /// A call of a shard itself: to the leader's shard, with its answer brought back a step later.
+    fn relay_call(&mut self, from: StoreId, id: CallId, group: GroupId, request: Request) {
+        let leader = self.leaders.get(&group).map(|(_, s)| *s);
+        let reachable = leader.filter(|l| *l == from || self.connected(*l, from));
+        let Some(leader) = reachable.filter(|l| self.servers[l].running.is_some()) else {
+            return self.give(from, Input::Answered(id, None));
+        };
+        let abroad = self.next_call;
+        self.next_call += 1;
+        self.give(leader, Input::Call { id: CallId(abroad), group, request });
+        self.owed.push((abroad, from, id));
+    }
+}
