@@ -48,7 +48,8 @@ pub struct WalOptions {
     pub file_size: u64,
     /// From so many bytes of log on, [`Wal::pressure`] names the groups that should move forward.
     pub soft: u64,
-    /// The size that the log should not pass. At twice that only what makes room is written.
+    /// The size that the log should not pass. At twice that nothing is written but what makes room, together
+    /// with what was gathered with it.
     pub cap: u64,
 }
 
@@ -126,7 +127,7 @@ impl Wal {
             return Err(WalError::Refused { group, reason });
         }
         let (used, limit) = (self.used(), self.options.cap.saturating_mul(2));
-        if used > limit && !batches.iter().all(WalBatch::relieves) {
+        if used > limit && !batches.iter().any(WalBatch::relieves) {
             return Err(WalError::Full { used, limit });
         }
         let head_len = HEADER + records().count() * DESCRIPTOR;

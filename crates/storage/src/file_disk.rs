@@ -1,0 +1,297 @@
+//! A store directory on a file system.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, ErrorKind, IoSlice};
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, PoisonError, RwLock};
+
+use flotilla_disk::{Disk, DiskError, FileId};
+use rustix::fs::{FlockOperation, flock, statvfs};
+
+/// The most parts that one `pwritev` takes on Linux.
+const MAX_PARTS: usize = 1024;
+const LOCK: &str = "lock";
+
+/// A [`Disk`] on real files. It holds an exclusive lock on the directory as long as it lives, so that two servers
+/// cannot work on one store.
+#[derive(Debug)]
+pub struct FileDisk {
+    root: PathBuf,
+    files: RwLock<Table>,
+    /// Locked; the system unlocks it when the process ends, however that is.
+    _lock: File,
+}
+
+#[derive(Debug, Default)]
+struct Table {
+    open: BTreeMap<FileId, Arc<Opened>>,
+    next: u64,
+}
+
+#[derive(Debug)]
+struct Opened {
+    file: File,
+    path: String,
+}
+
+impl FileDisk {
+    /// Takes possession of a store directory, making it if need be. [`DiskError::Locked`] if another process has
+    /// it.
+    pub fn open(root: impl AsRef<Path>) -> Result<Self, DiskError> {
+        let root = root.as_ref().to_path_buf();
+        let shown = root.display().to_string();
+        fs::create_dir_all(&root).map_err(|e| failed("create", &shown, &e))?;
+        let path = root.join(LOCK);
+        let shown = path.display().to_string();
+        let opened = OpenOptions::new().write(true).create(true).truncate(false).open(&path);
+        let lock = opened.map_err(|e| failed("open", &shown, &e))?;
+        match flock(&lock, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => Ok(Self { root, files: RwLock::default(), _lock: lock }),
+            Err(rustix::io::Errno::WOULDBLOCK) => Err(DiskError::Locked { path: shown }),
+            Err(error) => Err(failed("lock", &shown, &error.into())),
+        }
+    }
+
+    /// The directory.
+    #[must_use]
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    fn at(&self, path: &str) -> PathBuf {
+        if path.is_empty() { self.root.clone() } else { self.root.join(path) }
+    }
+
+    fn opened(&self, file: FileId, operation: &'static str) -> Result<Arc<Opened>, DiskError> {
+        let table = self.files.read().unwrap_or_else(PoisonError::into_inner);
+        table.open.get(&file).cloned().ok_or_else(|| DiskError::Io {
+            operation,
+            path: format!("file {}", file.0),
+            reason: "not open".into(),
+        })
+    }
+
+    fn enter(&self, file: File, path: &str) -> FileId {
+        let mut table = self.files.write().unwrap_or_else(PoisonError::into_inner);
+        table.next += 1;
+        let id = FileId(table.next);
+        table.open.insert(id, Arc::new(Opened { file, path: path.to_owned() }));
+        id
+    }
+
+    fn done(
+        &self,
+        operation: &'static str,
+        path: &str,
+        result: io::Result<()>,
+    ) -> Result<(), DiskError> {
+        result.map_err(|error| failed(operation, path, &error))
+    }
+}
+
+fn failed(operation: &'static str, path: &str, error: &io::Error) -> DiskError {
+    let path = path.to_owned();
+    match error.kind() {
+        ErrorKind::NotFound => DiskError::NotFound { operation, path },
+        ErrorKind::AlreadyExists => DiskError::Exists { path },
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded => DiskError::NoSpace { operation, path },
+        _ => DiskError::Io { operation, path, reason: error.to_string() },
+    }
+}
+
+/// Reads until the buffer is full or the file ends.
+fn read_full(file: &File, mut offset: u64, mut buf: &mut [u8]) -> io::Result<usize> {
+    let wanted = buf.len();
+    while !buf.is_empty() {
+        match file.read_at(buf, offset) {
+            Ok(0) => break,
+            Ok(n) => {
+                offset += n as u64;
+                buf = buf.get_mut(n..).unwrap_or_default();
+            }
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(wanted - buf.len())
+}
+
+/// Writes all parts, in as few calls as the system allows.
+fn write_full(file: &File, mut offset: u64, parts: &[IoSlice<'_>]) -> io::Result<()> {
+    let mut parts = parts.to_vec();
+    let mut left = &mut parts[..];
+    // Empty parts in front would make a complete write look like none.
+    IoSlice::advance_slices(&mut left, 0);
+    while !left.is_empty() {
+        let some = left.get(..left.len().min(MAX_PARTS)).unwrap_or_default();
+        match rustix::io::pwritev(file, some, offset) {
+            Ok(0) => return Err(ErrorKind::WriteZero.into()),
+            Ok(n) => {
+                offset += n as u64;
+                IoSlice::advance_slices(&mut left, n);
+            }
+            Err(rustix::io::Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(())
+}
+
+impl Disk for FileDisk {
+    fn create(&self, path: &str) -> Result<FileId, DiskError> {
+        let options =
+            OpenOptions::new().read(true).write(true).create_new(true).open(self.at(path));
+        Ok(self.enter(options.map_err(|e| failed("create", path, &e))?, path))
+    }
+
+    fn open(&self, path: &str) -> Result<FileId, DiskError> {
+        let opened = OpenOptions::new().read(true).write(true).open(self.at(path));
+        Ok(self.enter(opened.map_err(|e| failed("open", path, &e))?, path))
+    }
+
+    fn close(&self, file: FileId) {
+        let mut table = self.files.write().unwrap_or_else(PoisonError::into_inner);
+        let closed = table.open.remove(&file);
+        // Closing may take its time: not under the lock.
+        drop(table);
+        drop(closed);
+    }
+
+    fn read_at(&self, file: FileId, offset: u64, buf: &mut [u8]) -> Result<usize, DiskError> {
+        let opened = self.opened(file, "read")?;
+        read_full(&opened.file, offset, buf).map_err(|e| failed("read", &opened.path, &e))
+    }
+
+    fn write_vectored_at(
+        &self,
+        file: FileId,
+        offset: u64,
+        parts: &[IoSlice<'_>],
+    ) -> Result<(), DiskError> {
+        let opened = self.opened(file, "write")?;
+        self.done("write", &opened.path, write_full(&opened.file, offset, parts))
+    }
+
+    fn sync_data(&self, file: FileId) -> Result<(), DiskError> {
+        let opened = self.opened(file, "sync")?;
+        self.done("sync", &opened.path, opened.file.sync_data())
+    }
+
+    fn len(&self, file: FileId) -> Result<u64, DiskError> {
+        let opened = self.opened(file, "len")?;
+        let metadata = opened.file.metadata().map_err(|e| failed("len", &opened.path, &e))?;
+        Ok(metadata.len())
+    }
+
+    fn truncate(&self, file: FileId, len: u64) -> Result<(), DiskError> {
+        let opened = self.opened(file, "truncate")?;
+        self.done("truncate", &opened.path, opened.file.set_len(len))
+    }
+
+    fn rename(&self, from: &str, to: &str) -> Result<(), DiskError> {
+        self.done("rename", from, fs::rename(self.at(from), self.at(to)))
+    }
+
+    fn remove(&self, path: &str) -> Result<(), DiskError> {
+        self.done("remove", path, fs::remove_file(self.at(path)))
+    }
+
+    fn create_dir(&self, path: &str) -> Result<(), DiskError> {
+        self.done("create", path, fs::create_dir_all(self.at(path)))
+    }
+
+    fn remove_dir(&self, path: &str) -> Result<(), DiskError> {
+        self.done("remove", path, fs::remove_dir(self.at(path)))
+    }
+
+    fn list(&self, dir: &str) -> Result<Vec<String>, DiskError> {
+        let entries = match fs::read_dir(self.at(dir)) {
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
+            entries => entries.map_err(|e| failed("list", dir, &e))?,
+        };
+        let mut names = Vec::new();
+        for entry in entries {
+            let entry = entry.map_err(|e| failed("list", dir, &e))?;
+            // A name that is not UTF-8 is none of ours.
+            names.extend(entry.file_name().into_string());
+        }
+        names.sort_unstable();
+        Ok(names)
+    }
+
+    fn sync_dir(&self, dir: &str) -> Result<(), DiskError> {
+        let synced = File::open(self.at(dir)).and_then(|dir| dir.sync_all());
+        self.done("sync", dir, synced)
+    }
+
+    fn free_space(&self) -> Result<u64, DiskError> {
+        let stat = statvfs(&self.root).map_err(|e| failed("statvfs", "", &e.into()))?;
+        Ok(stat.f_bavail.saturating_mul(stat.f_frsize))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn disk() -> (tempfile::TempDir, FileDisk) {
+        let dir = tempfile::tempdir().unwrap();
+        let disk = FileDisk::open(dir.path().join("store")).unwrap();
+        (dir, disk)
+    }
+
+    #[test]
+    fn one_directory_has_one_owner() {
+        let (_dir, disk) = disk();
+        let second = FileDisk::open(disk.root()).unwrap_err();
+        assert!(matches!(second, DiskError::Locked { .. }), "{second}");
+        let root = disk.root().to_path_buf();
+        drop(disk);
+        assert!(FileDisk::open(root).is_ok());
+    }
+
+    #[test]
+    fn many_parts_are_written_one_behind_the_other() {
+        let (_dir, disk) = disk();
+        let file = disk.create("f").unwrap();
+        let bytes: Vec<u8> = (0..3000_u32).map(|n| (n % 251) as u8).collect();
+        let mut parts: Vec<_> = bytes.chunks(1).map(IoSlice::new).collect();
+        parts.insert(0, IoSlice::new(&[]));
+        disk.write_vectored_at(file, 7, &parts).unwrap();
+        disk.sync_data(file).unwrap();
+        let mut read = vec![0; 4000];
+        assert_eq!(disk.read_at(file, 7, &mut read), Ok(3000));
+        assert_eq!(read[..3000], bytes);
+        assert_eq!(disk.len(file), Ok(3007));
+    }
+
+    #[test]
+    fn errors_say_what_and_where() {
+        let (_dir, disk) = disk();
+        let missing = disk.open("a/b").unwrap_err();
+        assert_eq!(missing, DiskError::NotFound { operation: "open", path: "a/b".into() });
+        disk.create("f").unwrap();
+        assert_eq!(disk.create("f"), Err(DiskError::Exists { path: "f".into() }));
+        assert!(matches!(disk.len(FileId(99)), Err(DiskError::Io { .. })));
+    }
+
+    #[test]
+    fn names_are_listed_sorted_and_an_absent_directory_is_empty() {
+        let (_dir, disk) = disk();
+        disk.create_dir("a/b").unwrap();
+        for name in ["a/z", "a/c"] {
+            let file = disk.create(name).unwrap();
+            disk.close(file);
+        }
+        assert_eq!(disk.list("a").unwrap(), ["b", "c", "z"]);
+        assert_eq!(disk.list("none").unwrap(), [""; 0]);
+        disk.rename("a/z", "a/b/z").unwrap();
+        disk.sync_dir("a").unwrap();
+        disk.remove("a/b/z").unwrap();
+        disk.remove_dir("a/b").unwrap();
+        assert_eq!(disk.list("a").unwrap(), ["c"]);
+        assert!(disk.free_space().unwrap() > 0);
+    }
+}

@@ -1,0 +1,20 @@
+//! The store directory on real files, and the threads that write to it.
+//!
+//! * [`FileDisk`] is the [`Disk`](flotilla_disk::Disk) of a running server; it holds the directory's lock.
+//! * [`WalWriter`] is the one thread that owns the log: shards submit batches, it gathers what waits, writes once,
+//!   syncs once and tells each of them.
+//! * [`SegmentFlusher`] is the thread behind the acknowledgements: it carries out the jobs that
+//!   [`SegmentStore`](flotilla_disk::SegmentStore)s give.
+//!
+//! What is written, and why it may be trusted, is `flotilla-disk`'s matter.
+
+mod file_disk;
+mod segment_flusher;
+mod wal_writer;
+
+pub use file_disk::FileDisk;
+pub use segment_flusher::{FlushDone, FlushRefused, FlusherOptions, SegmentFlusher};
+pub use wal_writer::{
+    PressureCallback, SubmitError, Submitter, WalCallback, WalCompletion, WalStats, WalWriter,
+    WalWriterOptions,
+};

@@ -1,0 +1,180 @@
+//! The thread that owns the log (DESIGN.md D3): gather what waits, one write, one sync, tell everybody.
+
+mod queue;
+mod stats;
+#[cfg(test)]
+mod tests;
+mod thread;
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use flotilla_disk::{Disk, DiskError, Pressure, Wal, WalBatch, WalError};
+use thiserror::Error;
+
+use queue::{Item, Queue};
+pub use stats::WalStats;
+use thread::Thread;
+
+/// What the writer may hold and how it waits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct WalWriterOptions {
+    /// Bytes that may wait. Beyond, [`Submitter::submit`] refuses all but what makes room in the log.
+    pub queue_bytes: usize,
+    /// A write takes at least one batch and not many more bytes than this.
+    pub gather_bytes: usize,
+    /// After so long without work the log is sealed.
+    pub idle: Duration,
+    /// How long it waits, with a log or a disk that is full, before it tries again.
+    pub retry: Duration,
+}
+
+impl Default for WalWriterOptions {
+    /// 64 MiB of queue, writes of 4 MiB, a seal after 50 ms, a retry each second.
+    fn default() -> Self {
+        Self {
+            queue_bytes: 64 << 20,
+            gather_bytes: 4 << 20,
+            idle: Duration::from_millis(50),
+            retry: Duration::from_secs(1),
+        }
+    }
+}
+
+/// What became of batches of one submitter that were written together.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WalCompletion {
+    /// Their tickets, in the order of submission.
+    pub tickets: Vec<u64>,
+    /// The LSN through which the log is durable, or why they are not. [`WalError::Refused`] concerns this one
+    /// ticket; any other error is the end of the log.
+    pub result: Result<u64, WalError>,
+}
+
+/// Called on the writer's thread for each [`WalCompletion`] of a submitter, in order. It must be quick and
+/// must not wait.
+pub type WalCallback = Arc<dyn Fn(WalCompletion) + Send + Sync>;
+
+/// Called on the writer's thread while the log is above its soft limit: when its size has changed, and once
+/// per retry interval.
+pub type PressureCallback = Arc<dyn Fn(Pressure) + Send + Sync>;
+
+/// Why a batch was not queued.
+#[derive(Debug, Error)]
+pub enum SubmitError {
+    /// Too much waits already; the batch comes back.
+    #[error("the log's queue holds its limit of {limit} bytes")]
+    Full {
+        /// The limit.
+        limit: usize,
+        /// What was submitted.
+        batch: WalBatch,
+    },
+    /// The log is poisoned or closed.
+    #[error(transparent)]
+    Ended(WalError),
+}
+
+/// The running writer. Dropping it writes what waits and ends it.
+pub struct WalWriter {
+    queue: Arc<Queue>,
+    submitters: AtomicU64,
+    thread: Option<JoinHandle<()>>,
+    spares: Option<JoinHandle<()>>,
+}
+
+impl WalWriter {
+    /// Starts the thread that owns `wal` from now on, and one beside it that prepares files.
+    pub fn start(
+        disk: Arc<dyn Disk>,
+        wal: Wal,
+        options: WalWriterOptions,
+        pressure: PressureCallback,
+    ) -> Result<Self, DiskError> {
+        let queue = Arc::new(Queue::new(options));
+        let (jobs, spares) = thread::start_spares(Arc::clone(&disk), Arc::clone(&queue))?;
+        let thread = Thread::new(disk, wal, Arc::clone(&queue), pressure, jobs);
+        let thread = thread::named("wal-writer", move || thread.run())?;
+        let submitters = AtomicU64::new(0);
+        Ok(Self { queue, submitters, thread: Some(thread), spares: Some(spares) })
+    }
+
+    /// A way in for one shard, with its own callback. Batches of one submitter are written in order; a group must
+    /// always use the same one.
+    #[must_use]
+    pub fn submitter(&self, callback: WalCallback) -> Submitter {
+        let id = self.submitters.fetch_add(1, Ordering::Relaxed);
+        Submitter { id, callback, queue: Arc::clone(&self.queue) }
+    }
+
+    /// Since when the oldest batch waits that is not durable yet; `None` if none does. For the rule that
+    /// beats leave only while the disk moves.
+    #[must_use]
+    pub fn oldest_queued_since(&self) -> Option<Instant> {
+        self.queue.oldest()
+    }
+
+    /// When a write was last made durable, or the writer started.
+    #[must_use]
+    pub fn last_finished(&self) -> Instant {
+        self.queue.last_finished()
+    }
+
+    /// Why nothing is written at present although something waits: the log or the disk is full.
+    #[must_use]
+    pub fn stalled(&self) -> Option<WalError> {
+        self.queue.stalled()
+    }
+
+    /// Why the log has ended, if it has.
+    #[must_use]
+    pub fn ended(&self) -> Option<WalError> {
+        self.queue.ended()
+    }
+
+    /// What it has done so far.
+    #[must_use]
+    pub fn stats(&self) -> WalStats {
+        self.queue.stats()
+    }
+}
+
+impl Drop for WalWriter {
+    fn drop(&mut self) {
+        self.queue.close();
+        for thread in [self.thread.take(), self.spares.take()].into_iter().flatten() {
+            // Its panic, if any, has ended the log and was reported to all who waited.
+            let _ = thread.join();
+        }
+    }
+}
+
+impl fmt::Debug for WalWriter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("WalWriter").field("ended", &self.ended()).finish_non_exhaustive()
+    }
+}
+
+/// One shard's way into the log.
+#[derive(Clone)]
+pub struct Submitter {
+    id: u64,
+    callback: WalCallback,
+    queue: Arc<Queue>,
+}
+
+impl Submitter {
+    /// Queues a batch; `ticket` comes back in a completion. Never waits.
+    pub fn submit(&self, batch: WalBatch, ticket: u64) -> Result<(), SubmitError> {
+        self.queue.push(Item::new(self.id, &self.callback, batch, ticket))
+    }
+}
+
+impl fmt::Debug for Submitter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Submitter").field("id", &self.id).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,197 @@
+use std::sync::mpsc::{Receiver, channel};
+
+use bytes::Bytes;
+use flotilla_disk::{Failure, MemDisk, Operation, Recovery, WalOptions};
+use flotilla_raft::{Entry, EntryKind, GroupId, HardState, ReplicaId, StoreId};
+
+use super::*;
+
+fn wal_options() -> WalOptions {
+    WalOptions { store: StoreId(7), file_size: 16 * 4096, soft: 32 * 4096, cap: 48 * 4096 }
+}
+
+fn start(disk: &MemDisk, options: WalWriterOptions) -> (WalWriter, Receiver<Pressure>) {
+    let (wal, _) = Wal::open(disk, wal_options()).unwrap();
+    let (sender, pressures) = channel();
+    let callback: PressureCallback = Arc::new(move |pressure| drop(sender.send(pressure)));
+    (WalWriter::start(Arc::new(disk.clone()), wal, options, callback).unwrap(), pressures)
+}
+
+fn recovered(disk: &MemDisk) -> Recovery {
+    Wal::open(disk, wal_options()).unwrap().1
+}
+
+fn submitter(writer: &WalWriter) -> (Submitter, Receiver<WalCompletion>) {
+    let (sender, completions) = channel();
+    let callback: WalCallback = Arc::new(move |completion| drop(sender.send(completion)));
+    (writer.submitter(callback), completions)
+}
+
+const R: ReplicaId = ReplicaId(3);
+
+fn create(group: u64) -> WalBatch {
+    let mut batch = WalBatch::new();
+    batch.create(GroupId(group), R, 1, Bytes::new()).unwrap();
+    batch
+}
+
+fn entry(group: u64, index: u64, len: usize) -> WalBatch {
+    let mut batch = WalBatch::new();
+    let data = Bytes::from(vec![1; len]);
+    let entry = Entry { term: 1, index, kind: EntryKind::Command, data };
+    batch.entries(GroupId(group), R, &[entry]).unwrap();
+    batch
+}
+
+#[test]
+fn each_submitter_hears_of_its_batches_in_order_and_they_survive() {
+    let disk = MemDisk::new();
+    let (writer, _pressures) = start(&disk, WalWriterOptions::default());
+    let threads: Vec<_> = (1..=4_u64)
+        .map(|group| {
+            let (submitter, completions) = submitter(&writer);
+            std::thread::spawn(move || {
+                submitter.submit(create(group), 0).unwrap();
+                (1..=50).for_each(|n| submitter.submit(entry(group, n, 20), n).unwrap());
+                let mut tickets = Vec::new();
+                while tickets.len() < 51 {
+                    let completion = completions.recv().unwrap();
+                    assert!(completion.result.is_ok());
+                    tickets.extend(completion.tickets);
+                }
+                assert!(tickets.is_sorted() && tickets.len() == 51);
+            })
+        })
+        .collect();
+    threads.into_iter().for_each(|thread| thread.join().unwrap());
+    let stats = writer.stats();
+    assert_eq!(stats.batches, 204);
+    assert!(stats.syncs <= 204 && stats.sync_micros.len() == stats.syncs);
+    assert_eq!(writer.oldest_queued_since(), None);
+    drop(writer);
+    disk.power_loss(1);
+    let recovery = recovered(&disk);
+    assert!(recovery.groups.values().all(|group| group.entries.len() == 50));
+    assert_eq!(recovery.groups.len(), 4);
+}
+
+#[test]
+fn a_failed_sync_is_told_to_everybody_and_ends_the_log() {
+    let disk = MemDisk::new();
+    let (writer, _pressures) = start(&disk, WalWriterOptions::default());
+    let (one, completions) = submitter(&writer);
+    one.submit(create(1), 0).unwrap();
+    assert!(completions.recv().unwrap().result.is_ok());
+    disk.fail(Operation::Sync, 1, Failure::Io);
+    // A seal or the spare's sync may meet the fault first; the log may only end by its own.
+    let mut ticket = 0;
+    let failed = loop {
+        ticket += 1;
+        match one.submit(entry(1, ticket, 10), ticket) {
+            Ok(()) => {}
+            Err(SubmitError::Ended(error)) => break error,
+            Err(error) => panic!("{error}"),
+        }
+        if let Err(error) = completions.recv().unwrap().result {
+            break error;
+        }
+        if ticket == 20 {
+            disk.fail(Operation::Sync, 1, Failure::Io);
+        }
+    };
+    assert!(matches!(failed, WalError::Disk(_) | WalError::Poisoned { .. }), "{failed}");
+    assert!(matches!(writer.ended(), Some(WalError::Poisoned { .. })));
+    let refused = one.submit(entry(1, ticket, 10), ticket);
+    assert!(matches!(refused, Err(SubmitError::Ended(WalError::Poisoned { .. }))));
+}
+
+#[test]
+fn only_the_wrong_batch_is_refused() {
+    let disk = MemDisk::new();
+    let (writer, _pressures) = start(&disk, WalWriterOptions::default());
+    let (one, completions) = submitter(&writer);
+    one.submit(create(1), 0).unwrap();
+    one.submit(entry(1, 1, 10), 1).unwrap();
+    one.submit(entry(1, 7, 10), 2).unwrap();
+    one.submit(entry(1, 2, 10), 3).unwrap();
+    let mut results = std::collections::BTreeMap::new();
+    while results.len() < 4 {
+        let WalCompletion { tickets, result } = completions.recv().unwrap();
+        results.extend(tickets.into_iter().map(|ticket| (ticket, result.is_ok())));
+    }
+    assert_eq!(results.into_values().collect::<Vec<_>>(), [true, true, false, true]);
+    drop(writer);
+    assert_eq!(recovered(&disk).groups[&GroupId(1)].entries.len(), 2);
+}
+
+#[test]
+fn a_full_log_waits_for_a_base_and_says_who_must_write_it() {
+    let disk = MemDisk::new();
+    let retry = Duration::from_secs(3600);
+    let options = WalWriterOptions { retry, gather_bytes: 1, ..Default::default() };
+    let (writer, pressures) = start(&disk, options);
+    let (one, completions) = submitter(&writer);
+    one.submit(create(1), 0).unwrap();
+    // 96 pages are the limit; each entry takes three.
+    let count = 40;
+    (1..=count).for_each(|n| one.submit(entry(1, n, 12_000), n).unwrap());
+    let pressure = pressures.recv().unwrap();
+    assert_eq!(pressure.pins[0].group, GroupId(1));
+    while writer.stalled().is_none() {
+        assert!(writer.oldest_queued_since().is_some(), "all was written: nothing stalled");
+        std::thread::yield_now();
+    }
+    let mut batch = WalBatch::new();
+    let base = flotilla_raft::Base { index: count, term: 1, ..Default::default() };
+    let record = flotilla_disk::BaseRecord {
+        group: GroupId(1),
+        replica: R,
+        incarnation: 1,
+        asset: &Bytes::new(),
+        hard_state: HardState { term: 1, vote: R, commit: count },
+        base: &base,
+        entries_from: count + 1,
+    };
+    batch.base(&record).unwrap();
+    one.submit(batch, 99).unwrap();
+    let mut last = 0;
+    while last != 99 {
+        let completion = completions.recv().unwrap();
+        assert!(completion.result.is_ok());
+        last = completion.tickets.last().copied().unwrap_or(last);
+    }
+    assert!(writer.stalled().is_none());
+    drop(writer);
+    assert_eq!(recovered(&disk).groups[&GroupId(1)].base, Some(base));
+}
+
+#[test]
+fn the_queue_has_a_limit_in_bytes() {
+    let options = WalWriterOptions { queue_bytes: 1000, ..Default::default() };
+    let queue = Queue::new(options);
+    let callback: WalCallback = Arc::new(|_| ());
+    let item = |n| Item::new(0, &callback, entry(1, n, 600), n);
+    assert!(queue.push(item(1)).is_ok());
+    let Err(SubmitError::Full { limit: 1000, batch }) = queue.push(item(2)) else {
+        panic!("it must refuse")
+    };
+    assert_eq!(batch.byte_len(), 664, "the batch comes back");
+    let mut destroy = WalBatch::new();
+    destroy.destroy(GroupId(1), R);
+    assert!(queue.push(Item::new(0, &callback, destroy, 3)).is_ok(), "it makes room");
+}
+
+#[test]
+fn dropping_the_writer_writes_what_waits_and_seals() {
+    let disk = MemDisk::new();
+    let (writer, _pressures) = start(&disk, WalWriterOptions::default());
+    let (one, completions) = submitter(&writer);
+    one.submit(create(1), 0).unwrap();
+    (1..=20).for_each(|n| one.submit(entry(1, n, 30), n).unwrap());
+    drop(writer);
+    let tickets: usize = completions.try_iter().map(|done| done.tickets.len()).sum();
+    assert_eq!(tickets, 21);
+    assert!(matches!(one.submit(entry(1, 21, 1), 21), Err(SubmitError::Ended(_))));
+    disk.power_loss(1);
+    assert_eq!(recovered(&disk).groups[&GroupId(1)].entries.len(), 20);
+}

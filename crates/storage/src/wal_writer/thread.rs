@@ -1,0 +1,217 @@
+//! The writer's loop.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::mpsc::{Sender, channel};
+use std::thread::JoinHandle;
+use std::time::Instant;
+
+use flotilla_disk::{Disk, DiskError, SpareJob, Wal, WalBatch, WalError};
+
+use super::queue::{Item, Next, Queue, Waiter};
+use super::{PressureCallback, WalCallback, WalCompletion};
+
+/// What the thread owns. If it panics, the log ends and everybody is told.
+pub(super) struct Thread {
+    disk: Arc<dyn Disk>,
+    wal: Wal,
+    queue: Arc<Queue>,
+    pressure: PressureCallback,
+    /// Files to prepare, for the thread beside.
+    spares: Sender<SpareJob>,
+    sealed: bool,
+    /// The size and the time of the last pressure report.
+    reported: Option<(u64, Instant)>,
+}
+
+/// Ends the log when the thread ends, for whatever reason.
+struct EndOnDrop(Arc<Queue>);
+
+impl Drop for EndOnDrop {
+    fn drop(&mut self) {
+        let reason = "the log's writer has ended".to_owned();
+        fail(self.0.end(WalError::Poisoned { reason }), &self.0);
+    }
+}
+
+impl Thread {
+    pub(super) fn new(
+        disk: Arc<dyn Disk>,
+        wal: Wal,
+        queue: Arc<Queue>,
+        pressure: PressureCallback,
+        spares: Sender<SpareJob>,
+    ) -> Self {
+        Self { disk, wal, queue, pressure, spares, sealed: true, reported: None }
+    }
+
+    pub(super) fn run(mut self) {
+        let _end = EndOnDrop(Arc::clone(&self.queue));
+        self.order_spare();
+        while self.queue.ended().is_none() {
+            match self.queue.next(self.sealed) {
+                Next::Write(items) => self.write(items),
+                Next::SpareMade(job, result) => self.wal.spare_made(&job, &result),
+                Next::Idle => self.seal(),
+                Next::Close => {
+                    self.seal();
+                    return;
+                }
+            }
+        }
+    }
+
+    fn write(&mut self, items: Vec<Item>) {
+        let (waiters, batches): (Vec<_>, Vec<_>) =
+            items.into_iter().map(|item| (item.waiter, item.batch)).unzip();
+        let written = self.wal.write(&*self.disk, &batches);
+        match written {
+            Ok(written) => self.sync(&waiters, written.bytes),
+            Err(error @ WalError::Refused { .. }) => self.refused(waiters, batches, error),
+            Err(error) if self.wal.poisoned().is_some() => self.end(&waiters, error),
+            Err(error) => {
+                // The log or the disk is full. What waits keeps its place.
+                let batches = waiters.into_iter().zip(batches);
+                let items = batches.map(|(waiter, batch)| Item { waiter, batch });
+                self.queue.put_back(items.collect(), error);
+            }
+        }
+        self.after_write();
+    }
+
+    fn sync(&mut self, waiters: &[Waiter], bytes: u64) {
+        let started = Instant::now();
+        match self.wal.sync(&*self.disk) {
+            Ok(lsn) => {
+                let took = started.elapsed();
+                self.sealed = false;
+                self.queue.finish(|stats| stats.note(waiters.len(), bytes, took));
+                complete(waiters, &Ok(lsn));
+            }
+            Err(error) => self.end(waiters, error),
+        }
+    }
+
+    /// Of several batches only the wrong one is to suffer: each goes alone.
+    fn refused(&mut self, waiters: Vec<Waiter>, batches: Vec<WalBatch>, error: WalError) {
+        if waiters.len() == 1 {
+            self.queue.finish(|_| ());
+            complete(&waiters, &Err(error));
+            return;
+        }
+        let mut items = waiters.into_iter().zip(batches);
+        while let Some((waiter, batch)) = items.next() {
+            self.write(vec![Item { waiter, batch }]);
+            if self.queue.stalled().is_some() || self.queue.ended().is_some() {
+                let rest: Vec<_> = items.map(|(waiter, batch)| Item { waiter, batch }).collect();
+                return self.hold(rest);
+            }
+        }
+    }
+
+    /// Puts what was not tried yet behind the one that stalled, or fails it with the log.
+    fn hold(&self, rest: Vec<Item>) {
+        match (self.queue.stalled(), self.queue.ended()) {
+            (Some(why), None) => self.queue.put_behind_first(rest, why),
+            _ => fail(rest, &self.queue),
+        }
+    }
+
+    fn end(&self, waiters: &[Waiter], error: WalError) {
+        let reason = self.wal.poisoned().map_or_else(|| error.to_string(), str::to_owned);
+        let rest = self.queue.end(WalError::Poisoned { reason });
+        complete(waiters, &Err(error));
+        fail(rest, &self.queue);
+    }
+
+    fn seal(&mut self) {
+        match self.wal.seal(&*self.disk) {
+            Ok(_) => {
+                self.sealed = true;
+                self.after_write();
+            }
+            // A full disk: what is sealed next time says the same.
+            Err(_) if self.wal.poisoned().is_none() => self.sealed = true,
+            Err(error) => self.end(&[], error),
+        }
+    }
+
+    fn after_write(&mut self) {
+        if self.wal.poisoned().is_some() {
+            return;
+        }
+        if let Err(error) = self.wal.reclaim(&*self.disk) {
+            self.end(&[], error);
+            return;
+        }
+        self.order_spare();
+        self.report_pressure();
+    }
+
+    fn order_spare(&mut self) {
+        if let Some(job) = self.wal.spare_job() {
+            // If the thread beside is gone, files are made here when they are needed.
+            let _ = self.spares.send(job);
+        }
+    }
+
+    fn report_pressure(&mut self) {
+        let used = self.wal.used();
+        let now = Instant::now();
+        let retry = self.queue.options.retry;
+        let known = self.reported.is_some_and(|(size, at)| size == used && now - at < retry);
+        if known {
+            return;
+        }
+        self.reported = Some((used, now));
+        let pressure = self.wal.pressure();
+        if !pressure.pins.is_empty() {
+            (self.pressure)(pressure);
+        }
+    }
+}
+
+/// Tells each submitter what became of its batches.
+fn complete(waiters: &[Waiter], result: &Result<u64, WalError>) {
+    let mut by_submitter: BTreeMap<u64, (&WalCallback, Vec<u64>)> = BTreeMap::new();
+    for waiter in waiters {
+        let entry = by_submitter.entry(waiter.submitter);
+        entry.or_insert_with(|| (&waiter.callback, Vec::new())).1.push(waiter.ticket);
+    }
+    for (callback, tickets) in by_submitter.into_values() {
+        callback(WalCompletion { tickets, result: result.clone() });
+    }
+}
+
+fn fail(items: Vec<Item>, queue: &Queue) {
+    let waiters: Vec<_> = items.into_iter().map(|item| item.waiter).collect();
+    let reason = || WalError::Poisoned { reason: "the log has ended".into() };
+    complete(&waiters, &Err(queue.ended().unwrap_or_else(reason)));
+}
+
+/// The thread that prepares files, so that the writer need not wait for that.
+pub(super) fn start_spares(
+    disk: Arc<dyn Disk>,
+    queue: Arc<Queue>,
+) -> Result<(Sender<SpareJob>, JoinHandle<()>), DiskError> {
+    let (jobs, orders) = channel::<SpareJob>();
+    let thread = named("wal-spares", move || {
+        for job in orders {
+            let result = job.run(&*disk);
+            queue.spare_made(job, result);
+        }
+    })?;
+    Ok((jobs, thread))
+}
+
+pub(super) fn named(
+    name: &'static str,
+    body: impl FnOnce() + Send + 'static,
+) -> Result<JoinHandle<()>, DiskError> {
+    let spawned = std::thread::Builder::new().name(name.into()).spawn(body);
+    spawned.map_err(|error| DiskError::Io {
+        operation: "start",
+        path: name.into(),
+        reason: error.to_string(),
+    })
+}
