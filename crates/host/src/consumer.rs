@@ -228,7 +228,7 @@ impl Replica<ConsumerMachine> {
                 let answer = self.step_down(*preferred, cx);
                 cx.out.answers.push((id, answer));
             }
-            ConsumerRequest::Info => {
+            ConsumerRequest::Info | ConsumerRequest::Barrier => {
                 self.read(Call { id, request: Request::Consumer(request.clone()) });
             }
         }
@@ -248,7 +248,10 @@ impl Replica<ConsumerMachine> {
             return Ok(None);
         };
         for call in self.take_confirmed() {
-            let answer = self.info(Some(&stream.machine), cx);
+            let answer = match call.request {
+                Request::Consumer(ConsumerRequest::Barrier) => Answer::Applied(self.raft.applied()),
+                _ => self.info(Some(&stream.machine), cx),
+            };
             cx.out.answers.push((call.id, answer));
         }
         self.open(stream, cx);

@@ -181,6 +181,8 @@ pub enum Get {
 /// What may be asked of a consumer.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum ConsumerRequest {
+    /// How far must a replica have applied the consumer's log, to know all that is committed now?
+    Barrier,
     /// Its state.
     Info,
     /// Hands over leadership.

@@ -66,6 +66,8 @@ pub struct Output {
     /// Work on streams' files, to be done in the background; those of one stream in this order. The shard is told with
     /// [`Input::Flushed`](crate::Input::Flushed).
     pub jobs: Vec<SegmentJob>,
+    /// Streams here whose configuration meta changed.
+    pub reconfigured: Vec<GroupId>,
     /// To be told to all servers.
     pub leading: Vec<Leading>,
     /// What a copy of the meta machine is fed with.

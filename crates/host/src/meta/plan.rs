@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use flotilla_meta::{
-    Command, Fleet, Meta, MetaError, Peer, PlacementRequest, consumer_replicas, place, relocate,
+    Command, Fleet, Meta, MetaError, Peer, PlacementRequest, Replacement, consumer_replicas, place, relocate,
     replace_peer, scale,
 };
 use flotilla_raft::StoreId;
@@ -57,8 +57,7 @@ impl Replica<MetaMachine> {
             }
             MetaRequest::RemovePeer { account, stream, store } => {
                 let replacement = replace_peer(meta, &account, &stream, store, &fleet)?;
-                let changes = Command::SetMembers { changes: replacement.changes };
-                return Ok(std::iter::once(changes).chain(replacement.losses).collect());
+                return Ok(commands(replacement));
             }
             MetaRequest::RemoveServer { store } => Command::RemoveServer { store },
             MetaRequest::Report { group, report } => Command::ReportMembers { group, report },
@@ -155,6 +154,13 @@ fn create_stream(
         None => place(&request, fleet).map(|placed| (placed.stores, placed.preferred))?,
     };
     Ok(Command::CreateStream { account, config, stores, preferred, max_streams: None })
+}
+
+/// What is lost ends first; then the others get their new members.
+pub(super) fn commands(replacement: Replacement) -> Vec<Command> {
+    let Replacement { losses, changes } = replacement;
+    let changes = (!changes.is_empty()).then_some(Command::SetMembers { changes });
+    losses.into_iter().chain(changes).collect()
 }
 
 /// A consumer lives on stores of its stream: on all of them, or on the least loaded living ones.

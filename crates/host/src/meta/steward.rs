@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use flotilla_meta::{Command, Fleet, GroupView, Member, Step, heal, meta_members, next_step};
+use flotilla_meta::{Fleet, GroupView, Member, Step, heal, meta_members, next_step};
 use flotilla_raft::{ReplicaId, StoreId};
 
 use super::MetaMachine;
@@ -43,11 +43,8 @@ impl Replica<MetaMachine> {
         let seed = cx.random.below(u64::MAX);
         let fleet = Fleet { peers: &peers, unique_tag: self.machine.unique_tag.as_deref(), seed };
         let plans = heal(&self.machine.meta, &fleet, &self.machine.missing, STREAMS_PER_ROUND);
-        for plan in plans {
-            self.propose_command(&Command::SetMembers { changes: plan.changes }, None, cx);
-            for loss in plan.losses {
-                self.propose_command(&loss, None, cx);
-            }
+        for command in plans.into_iter().flat_map(super::plan::commands) {
+            self.propose_command(&command, None, cx);
         }
     }
 

@@ -71,6 +71,13 @@ pub enum Input {
     /// This store belongs to a cluster now: as the founder of its meta group, or with a replica that its leader
     /// gave it.
     Join(Join),
+    /// What the bootstrap's acceptor promises is to be kept; answered when it is on stable storage.
+    KeepBootstrap {
+        /// Who waits.
+        id: CallId,
+        /// What to keep.
+        state: Bytes,
+    },
     /// The server leaves on purpose: hand over what it leads.
     HandOver,
 }

@@ -3,7 +3,7 @@
 
 use flotilla_meta::reconcile::StoreReconciler;
 use flotilla_meta::{
-    Action, Asset, AssetName, Delta, GroupView, Incarnation, LocalReplica, NewReplica, Reported,
+    Action, Asset, AssetChange, AssetName, Delta, GroupView, Incarnation, LocalReplica, NewReplica, Reported,
     Step, next_step,
 };
 use flotilla_raft::{GroupId, ReplicaId};
@@ -12,7 +12,7 @@ use flotilla_stream::StreamChange;
 use super::Shard;
 use crate::asset::{AssetKind, AssetRecord};
 use crate::notice::Notice;
-use crate::request::{Answer, CallId, MetaRequest, Request};
+use crate::request::{Answer, CallId, ConsumerRequest, MetaRequest, Request, StreamRequest};
 use crate::time::SECOND;
 use crate::turn::After;
 
@@ -30,6 +30,8 @@ pub(super) enum OwnCall {
     Barrier { asked_at: u64 },
     /// Confirmed once it was applied up to the index.
     Applied { asked_at: u64, index: u64 },
+    /// That this is still the leader, and of this term: what it is about to report was asked for in that epoch.
+    Lead { group: GroupId, term: u64, epoch: u64 },
     /// A report about a group's members.
     Report(GroupId),
     /// A confirmation that replicas are destroyed.
@@ -49,6 +51,7 @@ impl Shard {
             Some(meta) => std::mem::take(&mut meta.machine.deltas),
             None => return,
         };
+        self.note_reconfigured(&deltas);
         self.confirm_barrier();
         if std::mem::take(&mut self.reconcile_all) || sweep {
             let actions = self.compare(None);
@@ -80,6 +83,14 @@ impl Shard {
         }
         self.tend_led();
         self.confirm_destroyed();
+    }
+
+    fn note_reconfigured(&mut self, deltas: &[Delta]) {
+        for delta in deltas {
+            if let Delta::Asset { change: AssetChange::Config, group, .. } = delta {
+                self.cx.out.reconfigured.push(*group);
+            }
+        }
     }
 
     fn compare(&self, groups: Option<&[GroupId]>) -> Vec<Action> {
@@ -235,7 +246,7 @@ impl Shard {
 
     /// Asks a stream's leader how far the stream is.
     pub(super) fn ask_stream(&mut self, consumer: GroupId, stream: GroupId) {
-        let request = Request::Stream(crate::request::StreamRequest::Barrier);
+        let request = Request::Stream(StreamRequest::Barrier);
         self.call(OwnCall::Stream { consumer }, stream, request);
     }
 
@@ -254,6 +265,12 @@ impl Shard {
             }
             (Some(OwnCall::Barrier { .. }), _) => {}
             (Some(OwnCall::Report(group)), _) => self.wake(group),
+            (Some(OwnCall::Lead { group, term, epoch }), Some(Answer::Applied(_))) => {
+                let leads = self.replicas.get(group).filter(|r| r.is_serving());
+                if leads.is_some_and(|r| r.raft().term() == term) {
+                    self.report(group, epoch);
+                }
+            }
             (Some(OwnCall::Stream { consumer }), answer) => {
                 let index = answer.and_then(|a| match a {
                     Answer::Applied(index) => Some(index),
@@ -324,11 +341,26 @@ impl Shard {
         } else {
             false
         };
-        let reporting = self.own_calls.values().any(|c| *c == OwnCall::Report(group));
+        let reporting = self.own_calls.values().any(|c| match c {
+            OwnCall::Report(g) | OwnCall::Lead { group: g, .. } => *g == group,
+            _ => false,
+        });
         if report && !reporting {
-            self.report(group, epoch);
+            self.confirm_lead(group, epoch);
         }
         self.dirty.insert(group);
+    }
+
+    /// Only a leader that is sure to be one, after it knew of the epoch, may say what its configuration is: on that word
+    /// replicas are destroyed.
+    fn confirm_lead(&mut self, group: GroupId, epoch: u64) {
+        let Some(term) = self.replicas.get(group).map(|r| r.raft().term()) else { return };
+        let request = if self.replicas.streams.contains_key(&group) {
+            Request::Stream(StreamRequest::Barrier)
+        } else {
+            Request::Consumer(ConsumerRequest::Barrier)
+        };
+        self.call(OwnCall::Lead { group, term, epoch }, group, request);
     }
 
     fn report(&mut self, group: GroupId, epoch: u64) {

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use flotilla_disk::{Disk, RecoveredGroup, Recovery, StoreFile};
+use flotilla_jsapi::ErrorKind;
 use flotilla_meta::{ClusterId, Meta};
 use flotilla_raft::{Base, EntryKind, Group, GroupId, HardState, ReplicaId, Start};
 use flotilla_stream::{Consumer, Stream};
@@ -13,6 +14,7 @@ use crate::consumer::ConsumerMachine;
 use crate::meta::MetaMachine;
 use crate::notice::Notice;
 use crate::replica::{Machine, Replica};
+use crate::request::{Answer, CallId};
 use crate::stream::StreamMachine;
 use crate::time::Now;
 use crate::turn::Cx;
@@ -148,6 +150,16 @@ impl Shard {
         let start = Start { base, hard_state: HardState::default(), entries: Vec::new() };
         let seat = Seat { group, replica, incarnation, asset };
         self.take_seat(seat, record, start)
+    }
+
+    pub(super) fn keep_bootstrap(&mut self, id: CallId, state: bytes::Bytes) {
+        let disk = self.cx.disk.clone();
+        let kept = self.store_file.update(&*disk, |store| store.bootstrap = state);
+        let answer = match kept {
+            Ok(()) => Answer::Done,
+            Err(error) => Answer::Error(ErrorKind::TempStorageFailed.because(error)),
+        };
+        self.cx.out.answers.push((id, answer));
     }
 
     /// This store belongs to a cluster from now on.

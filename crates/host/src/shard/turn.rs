@@ -67,6 +67,7 @@ impl Shard {
             Input::Died(store) => self.take_died(store),
             Input::LinkReset(store) => self.take_link_reset(store),
             Input::Join(join) => self.join(&join),
+            Input::KeepBootstrap { id, state } => self.keep_bootstrap(id, state),
             Input::HandOver => self.hand_over(),
         }
     }

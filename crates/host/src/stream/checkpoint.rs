@@ -61,6 +61,7 @@ impl Replica<StreamMachine> {
             // The log still has everything; it is not let go, and the next turn tries again.
             let text = format!("{}: flushing failed: {error}", self.machine.name());
             cx.notice(Notice::Text(text));
+            self.machine.forget_checkpoint();
             return;
         }
         match self.machine.segments.take_late_erasures(&*cx.disk) {

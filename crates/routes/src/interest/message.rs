@@ -9,6 +9,7 @@ use crate::outbox::Parts;
 const REPLY: u8 = 1;
 /// The message has headers, maybe empty ones.
 const HEADERS: u8 = 2;
+const SHOWN: u8 = 4;
 
 /// A message for another server's subscribers.
 ///
@@ -26,6 +27,8 @@ pub struct RoutedMessage {
     pub account: Bytes,
     /// Subject.
     pub subject: Bytes,
+    /// The subject that receivers are shown in its place.
+    pub shown: Option<Bytes>,
     /// Reply subject.
     pub reply: Option<Bytes>,
     /// The whole header block as NATS writes it, from the version line to the empty line.
@@ -44,6 +47,7 @@ impl RoutedMessage {
         let mut flags = 0;
         flags |= if self.reply.is_some() { REPLY } else { 0 };
         flags |= if self.headers.is_some() { HEADERS } else { 0 };
+        flags |= if self.shown.is_some() { SHOWN } else { 0 };
         let mut head = BytesMut::with_capacity(64 + self.account.len() + self.subject.len());
         head.put_u8(kind::MESSAGE);
         head.put_u8(flags);
@@ -51,6 +55,7 @@ impl RoutedMessage {
         head.put_u16_le(length("number of queue groups", self.queues.len())?);
         let names = [("account", &self.account), ("subject", &self.subject)];
         let names = names.into_iter().chain(self.reply.iter().map(|reply| ("reply", reply)));
+        let names = names.chain(self.shown.iter().map(|shown| ("shown subject", shown)));
         for (field, name) in names.chain(self.queues.iter().map(|queue| ("queue group", queue))) {
             head.put_u16_le(length(field, name.len())?);
             head.put_slice(name);
@@ -64,13 +69,14 @@ impl RoutedMessage {
     /// Reads what follows the kind.
     pub(super) fn read(mut input: Input) -> Result<Self, DecodeError> {
         let flags = input.u8()?;
-        if flags & !(REPLY | HEADERS) != 0 {
+        if flags & !(REPLY | HEADERS | SHOWN) != 0 {
             return Err(DecodeError::Flags(flags));
         }
         let headers = input.u32()?;
         let groups = input.u16()?;
         let (account, subject) = (input.name()?, input.name()?);
         let reply = if flags & REPLY != 0 { Some(input.name()?) } else { None };
+        let shown = if flags & SHOWN != 0 { Some(input.name()?) } else { None };
         let mut queues = Vec::new();
         for _ in 0..groups {
             queues.push(input.name()?);
@@ -80,7 +86,7 @@ impl RoutedMessage {
             0 => None,
             _ => Some(input.take(usize::try_from(headers).map_err(|_| DecodeError::Short)?)?),
         };
-        Ok(Self { account, subject, reply, headers, payload: input.0, queues })
+        Ok(Self { account, subject, shown, reply, headers, payload: input.0, queues })
     }
 }
 
@@ -97,10 +103,11 @@ mod tests {
 
     fn message() -> impl Strategy<Value = RoutedMessage> {
         let optional = || proptest::option::of(name());
-        (name(), name(), optional(), optional(), name(), vec(name(), 0..4)).prop_map(
-            |(account, subject, reply, headers, payload, queues)| RoutedMessage {
+        (name(), name(), optional(), optional(), optional(), name(), vec(name(), 0..4)).prop_map(
+            |(account, subject, shown, reply, headers, payload, queues)| RoutedMessage {
                 account,
                 subject,
+                shown,
                 reply,
                 headers,
                 payload,

@@ -245,6 +245,7 @@ impl Session {
         let reached = batch.publish(&Message {
             account,
             subject,
+            shown: None,
             reply,
             headers: message.headers.as_ref(),
             payload: &message.payload,

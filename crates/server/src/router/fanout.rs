@@ -102,7 +102,12 @@ impl<'a, 'm> Fanout<'a, 'm> {
         let message = &self.message;
         let delivery = self.delivery.get_or_insert_with(|| {
             let headers = message.headers.map(|headers| &headers[..]);
-            Delivery::new(message.subject, message.reply, headers, message.payload)
+            Delivery::new(
+                message.shown.unwrap_or(message.subject),
+                message.reply,
+                headers,
+                message.payload,
+            )
         });
         self.staging.message(client, message.size(), |out| {
             out.reserve(delivery.encoded_size(&subscription.sid));

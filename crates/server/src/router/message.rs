@@ -56,6 +56,9 @@ pub struct Message<'a> {
     pub account: &'a Arc<Account>,
     /// The subject; not checked against the grammar, but nothing that breaks it matches anyone.
     pub subject: &'a str,
+    /// The subject that its receivers are shown in its place: a delivery of a stream goes to an inbox and shows the
+    /// subject that it was published on.
+    pub shown: Option<&'a str>,
     /// Where an answer is wanted.
     pub reply: Option<&'a str>,
     /// The header block, its closing empty line included.

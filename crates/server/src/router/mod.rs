@@ -138,7 +138,15 @@ impl RouterHandle {
         payload: &Bytes,
     ) -> bool {
         let origin = Origin::Server;
-        self.batch().publish(&Message { account, subject, reply, headers, payload, origin })
+        self.batch().publish(&Message {
+            account,
+            subject,
+            shown: None,
+            reply,
+            headers,
+            payload,
+            origin,
+        })
     }
 
     /// Subscribes a part of this server, until the returned value is dropped.

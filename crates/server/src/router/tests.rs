@@ -60,8 +60,15 @@ fn subscribe(client: &Arc<Client>, account: &Arc<Account>, subject: &str, queue:
 
 fn publish(router: &RouterHandle, account: &Arc<Account>, subject: &str, origin: Origin) -> bool {
     let payload = Bytes::from_static(b"x");
-    let message =
-        Message { account, subject, reply: None, headers: None, payload: &payload, origin };
+    let message = Message {
+        account,
+        subject,
+        shown: None,
+        reply: None,
+        headers: None,
+        payload: &payload,
+        origin,
+    };
     router.batch().publish(&message)
 }
 
@@ -104,6 +111,7 @@ fn a_batch_wakes_nobody_before_it_ends_and_counts_what_it_queued() {
         batch.publish(&Message {
             account: &global,
             subject: "a",
+            shown: None,
             reply: None,
             headers: None,
             payload: &payload,
@@ -144,6 +152,7 @@ fn a_subscription_ends_with_its_last_message() {
             batch.publish(&Message {
                 account: &global,
                 subject: "a",
+                shown: None,
                 reply: None,
                 headers: None,
                 payload: &payload,
@@ -235,6 +244,7 @@ fn a_message_from_a_peer_reaches_plain_subscribers_and_the_chosen_groups() {
     let message = Message {
         account: &global,
         subject: "a",
+        shown: None,
         reply: Some("back"),
         headers: None,
         payload: &Bytes::from_static(b"x"),

@@ -1,0 +1,203 @@
+//! Requests to the leader of a group, wherever it is: here, or on another server over the control lane.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use flotilla_host::{Answer, CallId, Input, Request};
+use flotilla_raft::{GroupId, StoreId};
+use serde::{Deserialize, Serialize};
+use tokio::sync::oneshot;
+use tokio::time::{Instant, sleep, timeout_at};
+
+use crate::inbox::Inbox;
+use crate::leaders::{Claim, Leaders};
+
+/// How long one try may take before another is made.
+const TRY: Duration = Duration::from_secs(2);
+/// How long to wait before a group is asked again that had no leader where it was looked for.
+const PAUSE: Duration = Duration::from_millis(50);
+
+/// What crosses servers. JSON: there are few, and people read them when something is wrong.
+#[derive(Debug, Serialize, Deserialize)]
+pub enum Wire {
+    /// A request.
+    Ask {
+        /// The caller's number.
+        id: u64,
+        /// Whom.
+        group: GroupId,
+        /// What.
+        request: Request,
+    },
+    /// Its answer.
+    Answer {
+        /// The caller's number.
+        id: u64,
+        /// What.
+        answer: Answer,
+    },
+}
+
+/// The way to other servers.
+pub trait Remote: Send + Sync {
+    /// Sends a shard's bundle; `bulk` ones never stand before others. Returns whether it is on its way; if not, Raft
+    /// is told that the link is reset.
+    fn bundle(&self, to: StoreId, frame: Vec<Bytes>, bulk: bool) -> bool;
+
+    /// Tells all servers who leads here, or ceased to.
+    fn claims(&self, claims: &[Claim]);
+
+    /// Sends `wire` to the server with that store. Returns whether it is on its way.
+    fn send(&self, to: StoreId, wire: &Wire) -> bool;
+
+    /// Sends a pull request or an acknowledgement, as a client sent it, to the server that leads the consumer; there
+    /// it is given to [`Ingest::from_peer`](crate::Ingest::from_peer). Returns whether it is on its way. Called on
+    /// the client's thread: it must not block.
+    fn forward(
+        &self,
+        to: StoreId,
+        account: &str,
+        subject: &str,
+        reply: Option<&str>,
+        headers: Option<&Bytes>,
+        payload: &Bytes,
+    ) -> bool;
+}
+
+/// Who waits for an answer of the shard here.
+enum Waits {
+    Blocked(std::sync::mpsc::Sender<Answer>),
+    Here(oneshot::Sender<Answer>),
+    There { store: StoreId, id: u64 },
+}
+
+/// The calls of this server.
+pub struct Calls {
+    store: StoreId,
+    inbox: Arc<Inbox>,
+    leaders: Arc<Leaders>,
+    remote: Arc<dyn Remote>,
+    next: AtomicU64,
+    waiting: Mutex<BTreeMap<u64, Waits>>,
+    abroad: Mutex<BTreeMap<u64, oneshot::Sender<Answer>>>,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // Only maps are changed under these locks, one call at a time: a poisoned one is sound.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Calls {
+    pub(crate) fn new(
+        store: StoreId,
+        inbox: Arc<Inbox>,
+        leaders: Arc<Leaders>,
+        remote: Arc<dyn Remote>,
+    ) -> Self {
+        Self {
+            store,
+            inbox,
+            leaders,
+            remote,
+            next: AtomicU64::new(1),
+            waiting: Mutex::default(),
+            abroad: Mutex::default(),
+        }
+    }
+
+    /// Asks the leader of `group`, again and elsewhere if need be, until `deadline`. `None` when no leader answered
+    /// in time; a change may have been made all the same.
+    pub async fn call(
+        &self,
+        group: GroupId,
+        request: &Request,
+        deadline: Instant,
+    ) -> Option<Answer> {
+        loop {
+            let leader = timeout_at(deadline, self.leaders.wait_for(group)).await.ok()?;
+            let until = deadline.min(Instant::now() + TRY);
+            match timeout_at(until, self.ask(leader, group, request.clone())).await {
+                Ok(Some(Answer::NotLeader) | None) | Err(_) => {}
+                Ok(answer) => return answer,
+            }
+            if Instant::now() >= deadline {
+                return None;
+            }
+            sleep(PAUSE).await;
+        }
+    }
+
+    /// Asks one server. `None` when it cannot be reached, or went away meanwhile.
+    pub async fn ask(&self, store: StoreId, group: GroupId, request: Request) -> Option<Answer> {
+        let id = self.next.fetch_add(1, Ordering::Relaxed);
+        let (answer, answered) = oneshot::channel();
+        let _forget = Forget { calls: self, id };
+        if store == self.store {
+            lock(&self.waiting).insert(id, Waits::Here(answer));
+            self.inbox.push(Input::Call { id: CallId(id), group, request });
+        } else {
+            lock(&self.abroad).insert(id, answer);
+            if !self.remote.send(store, &Wire::Ask { id, group, request }) {
+                return None;
+            }
+        }
+        answered.await.ok()
+    }
+
+    /// Has the shard keep what the bootstrap's acceptor promises, and waits until it did.
+    pub(crate) fn keep_bootstrap(&self, state: Bytes) -> Option<Answer> {
+        let id = self.next.fetch_add(1, Ordering::Relaxed);
+        let (answer, answered) = std::sync::mpsc::channel();
+        lock(&self.waiting).insert(id, Waits::Blocked(answer));
+        if !self.inbox.push(Input::KeepBootstrap { id: CallId(id), state }) {
+            lock(&self.waiting).remove(&id);
+            return None;
+        }
+        answered.recv().ok()
+    }
+
+    /// Something came from another server.
+    pub fn receive(&self, from: StoreId, wire: Wire) {
+        match wire {
+            Wire::Ask { id, group, request } => {
+                let here = self.next.fetch_add(1, Ordering::Relaxed);
+                lock(&self.waiting).insert(here, Waits::There { store: from, id });
+                self.inbox.push(Input::Call { id: CallId(here), group, request });
+            }
+            Wire::Answer { id, answer } => {
+                if let Some(waits) = lock(&self.abroad).remove(&id) {
+                    // Whoever asked may have given up.
+                    drop(waits.send(answer));
+                }
+            }
+        }
+    }
+
+    /// The shard here answers.
+    pub(crate) fn answer(&self, id: CallId, answer: Answer) {
+        match lock(&self.waiting).remove(&id.0) {
+            Some(Waits::Here(waits)) => drop(waits.send(answer)),
+            Some(Waits::Blocked(waits)) => drop(waits.send(answer)),
+            Some(Waits::There { store, id }) => {
+                self.remote.send(store, &Wire::Answer { id, answer });
+            }
+            None => {}
+        }
+    }
+}
+
+/// Takes a call off the tables when nobody waits for it any more.
+struct Forget<'a> {
+    calls: &'a Calls,
+    id: u64,
+}
+
+impl Drop for Forget<'_> {
+    fn drop(&mut self) {
+        lock(&self.calls.waiting).remove(&self.id);
+        lock(&self.calls.abroad).remove(&self.id);
+    }
+}

@@ -1,0 +1,192 @@
+//! What a turn left, carried out: the log, the links, the router, the callers.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use flotilla_disk::{Disk, SegmentJob, WalBatch};
+use flotilla_host::{Bundle, CallId, Input, Leading, Notice, Output, Publish, Request, WalTicket};
+use flotilla_raft::{GroupId, StoreId};
+use flotilla_server_core::{Account, Message, Origin, RouterHandle};
+use flotilla_storage::{FlushDone, SegmentFlusher, SubmitError, Submitter};
+use tokio::runtime::Handle;
+use tokio::time::Instant;
+
+use crate::calls::{Calls, Remote};
+use crate::directory::Directory;
+use crate::inbox::Inbox;
+use crate::ingest::Ingest;
+use crate::leaders::{Claim, Leaders};
+
+/// How long a call of the shard itself may take.
+const OWN_CALL: Duration = Duration::from_secs(5);
+/// How long the shard waits before it offers a batch again that the log's queue has no room for. It takes no more
+/// work meanwhile: this is how a slow disk slows publishers down.
+const LOG_FULL: Duration = Duration::from_millis(1);
+
+/// Everything a shard's turn acts on.
+pub(crate) struct Hands {
+    pub(crate) store: StoreId,
+    pub(crate) disk: Arc<dyn Disk>,
+    pub(crate) log: Submitter,
+    pub(crate) flusher: SegmentFlusher,
+    pub(crate) inbox: Arc<Inbox>,
+    pub(crate) router: RouterHandle,
+    pub(crate) accounts: BTreeMap<Arc<str>, Arc<Account>>,
+    pub(crate) calls: Arc<Calls>,
+    pub(crate) directory: Arc<Directory>,
+    pub(crate) leaders: Arc<Leaders>,
+    pub(crate) ingest: Arc<Ingest>,
+    pub(crate) remote: Arc<dyn Remote>,
+    pub(crate) runtime: Handle,
+}
+
+impl Hands {
+    pub(crate) fn carry_out(&mut self, output: Output) {
+        // The log first: its sync and the peers' run at the same time.
+        if let Some((ticket, batch)) = output.wal {
+            self.write(ticket, batch);
+        }
+        for (to, bundle) in output.bundles {
+            self.send(to, bundle, false);
+        }
+        for (to, bundle) in output.bulk {
+            self.send(to, bundle, true);
+        }
+        self.directory.feed(output.meta);
+        self.lead(&output.leading);
+        for group in output.reconfigured {
+            if self.leaders.of(group) == Some(self.store) {
+                self.ingest.leading(group, true);
+            }
+        }
+        self.publish(&output.publishes);
+        for (call, answer) in output.answers {
+            self.calls.answer(call, answer);
+        }
+        for (id, group, request) in output.calls {
+            self.call(id, group, request);
+        }
+        for job in output.jobs {
+            self.flush(job);
+        }
+        for group in output.forget {
+            self.forget(group);
+        }
+        output.notices.iter().for_each(note);
+    }
+
+    fn write(&self, ticket: WalTicket, mut batch: WalBatch) {
+        loop {
+            match self.log.submit(batch, ticket.0) {
+                Ok(()) => return,
+                Err(SubmitError::Full { batch: back, .. }) => {
+                    batch = back;
+                    std::thread::sleep(LOG_FULL);
+                }
+                Err(SubmitError::Ended(error)) => {
+                    // Nothing that waits for this batch will ever leave: this server leads nothing any more.
+                    log::error!("JetStream writes nothing any more: {error}");
+                    self.inbox.close();
+                    return;
+                }
+            }
+        }
+    }
+
+    fn send(&self, to: StoreId, bundle: Bundle, bulk: bool) {
+        if !self.remote.bundle(to, bundle.into_parts(), bulk) {
+            self.inbox.push(Input::LinkReset(to));
+        }
+    }
+
+    fn lead(&self, leading: &[Leading]) {
+        if leading.is_empty() {
+            return;
+        }
+        let claim = |l: &Leading| Claim { group: l.group, term: l.term, leads: l.leads };
+        let claims: Vec<Claim> = leading.iter().map(claim).collect();
+        for claim in &claims {
+            self.leaders.claim(self.store, *claim);
+        }
+        self.remote.claims(&claims);
+        for Leading { group, leads, .. } in leading {
+            self.ingest.leading(*group, *leads);
+        }
+    }
+
+    fn publish(&mut self, publishes: &[Publish]) {
+        if publishes.is_empty() {
+            return;
+        }
+        let mut batch = self.router.batch();
+        for publish in publishes {
+            let account = self
+                .accounts
+                .entry(publish.account.clone())
+                .or_insert_with(|| self.router.account(&publish.account));
+            // Reply subjects and subjects of stored messages came through the parser as text.
+            let Ok(to) = std::str::from_utf8(&publish.to) else { continue };
+            let shown = (publish.subject != publish.to)
+                .then(|| std::str::from_utf8(&publish.subject).ok())
+                .flatten();
+            let reply = publish.reply.as_ref().and_then(|r| std::str::from_utf8(r).ok());
+            batch.publish(&Message {
+                account,
+                subject: to,
+                shown,
+                reply,
+                headers: (!publish.headers.is_empty()).then_some(&publish.headers),
+                payload: &publish.payload,
+                origin: Origin::Server,
+            });
+        }
+    }
+
+    fn call(&self, id: CallId, group: GroupId, request: Request) {
+        let (calls, inbox) = (Arc::clone(&self.calls), Arc::clone(&self.inbox));
+        self.runtime.spawn(async move {
+            let answer = calls.call(group, &request, Instant::now() + OWN_CALL).await;
+            inbox.push(Input::Answered(id, answer));
+        });
+    }
+
+    fn flush(&self, job: SegmentJob) {
+        let inbox = Arc::clone(&self.inbox);
+        let done = Arc::new(move |FlushDone { job, result }: FlushDone| {
+            inbox.push(Input::Flushed { group: job.group(), job: job.id(), result });
+        });
+        if let Err(refused) = self.flusher.submit(job, done) {
+            let job = refused.0;
+            let result = Err(flotilla_disk::DiskError::Io {
+                operation: "flush",
+                path: format!("streams/{:016x}", job.group().0),
+                reason: "too much waits to be flushed".to_owned(),
+            });
+            self.inbox.push(Input::Flushed { group: job.group(), job: job.id(), result });
+        }
+    }
+
+    /// Removes a stream's files: the end of its replica is on stable storage.
+    fn forget(&self, group: GroupId) {
+        let dir = format!("streams/{:016x}", group.0);
+        let names = self.disk.list(&dir).unwrap_or_default();
+        for name in names.iter().filter(|name| *name != "staging") {
+            if let Err(error) = self.disk.remove(&format!("{dir}/{name}")) {
+                log::warn!("A file of a deleted stream stays: {error}");
+            }
+        }
+        drop(self.disk.remove_dir(&format!("{dir}/staging")));
+        drop(self.disk.remove_dir(&dir));
+    }
+}
+
+fn note(notice: &Notice) {
+    match notice {
+        Notice::Leads { .. } | Notice::StepsDown { .. } => log::info!("{notice}"),
+        Notice::Refused { .. } | Notice::Text(_) => log::warn!("{notice}"),
+        Notice::Ended { .. } | Notice::Diverged { .. } | Notice::Quarantined { .. } => {
+            log::error!("{notice}");
+        }
+    }
+}

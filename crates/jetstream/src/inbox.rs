@@ -1,0 +1,217 @@
+//! The way into a shard's thread: many senders, one receiver, woken at most once per batch.
+
+use std::collections::BTreeMap;
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use flotilla_host::{ConsumerInput, Inbound, Input};
+use flotilla_raft::GroupId;
+
+/// The most inputs that wait. Publishes and bundles are dropped beyond it, as on a full link: clients and Raft try
+/// again. What cannot be repeated is always taken.
+const LIMIT: usize = 1 << 16;
+/// The most bytes of messages, pull requests and acknowledgements that wait; beyond it they are refused.
+const LIMIT_BYTES: usize = 64 << 20;
+/// What one of them takes beside its own bytes.
+const OVERHEAD: usize = 128;
+
+/// Inputs that wait for the shard's next turn.
+#[derive(Default)]
+pub(crate) struct Inbox {
+    state: Mutex<State>,
+    wake: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    inputs: Vec<Input>,
+    /// Which input takes more of what clients send to a group, so that one turn sees it together.
+    open: BTreeMap<GroupId, usize>,
+    /// Of what clients sent.
+    bytes: usize,
+    sleeping: bool,
+    closed: bool,
+}
+
+impl Inbox {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // The only code under this lock moves values: a poisoned lock holds a sound state.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Adds an input. Returns whether it was taken.
+    pub(crate) fn push(&self, input: Input) -> bool {
+        let mut state = self.lock();
+        let droppable =
+            matches!(input, Input::Publish { .. } | Input::Bundle { .. } | Input::Consumer { .. });
+        if state.closed || (droppable && state.inputs.len() >= LIMIT) {
+            return false;
+        }
+        state.inputs.push(input);
+        if std::mem::take(&mut state.sleeping) {
+            self.wake.notify_one();
+        }
+        true
+    }
+
+    /// Adds a message for a stream. All that wait for the same stream are one input. Returns whether it was taken.
+    pub(crate) fn publish(&self, group: GroupId, message: Inbound) -> bool {
+        let reply = message.reply.as_ref().map_or(0, |reply| reply.len());
+        let size = message.subject.len() + reply + message.headers.len() + message.payload.len();
+        self.add(group, size, |open| match open {
+            Some(Input::Publish { messages, .. }) => {
+                messages.push(message);
+                None
+            }
+            _ => Some(Input::Publish { group, messages: vec![message] }),
+        })
+    }
+
+    /// Adds what a client sent to a consumer, likewise. `size` is its length.
+    pub(crate) fn consumer(&self, group: GroupId, size: usize, input: ConsumerInput) -> bool {
+        self.add(group, size, |open| match open {
+            Some(Input::Consumer { inputs, .. }) => {
+                inputs.push(input);
+                None
+            }
+            _ => Some(Input::Consumer { group, inputs: vec![input] }),
+        })
+    }
+
+    /// Lets `put` add to the group's open input, or make a new one. One short lock, and at most one wake-up per turn.
+    fn add(
+        &self,
+        group: GroupId,
+        size: usize,
+        put: impl FnOnce(Option<&mut Input>) -> Option<Input>,
+    ) -> bool {
+        let mut state = self.lock();
+        let State { inputs, open, bytes, closed, .. } = &mut *state;
+        let size = size + OVERHEAD;
+        let at = open.get(&group).copied();
+        let is_full = *bytes + size > LIMIT_BYTES || (at.is_none() && inputs.len() >= LIMIT);
+        if is_full || *closed {
+            return false;
+        }
+        *bytes += size;
+        if let Some(input) = put(at.and_then(|at| inputs.get_mut(at))) {
+            open.insert(group, inputs.len());
+            inputs.push(input);
+        }
+        if std::mem::take(&mut state.sleeping) {
+            self.wake.notify_one();
+        }
+        true
+    }
+
+    /// Waits for inputs until `deadline`, and takes them all into `into`. Returns whether the shard goes on.
+    pub(crate) fn take(&self, deadline: Option<Instant>, into: &mut Vec<Input>) -> bool {
+        let mut state = self.lock();
+        while state.inputs.is_empty() && !state.closed {
+            let wait = match deadline {
+                Some(at) => at.saturating_duration_since(Instant::now()),
+                None => Duration::from_secs(3600),
+            };
+            if wait.is_zero() {
+                break;
+            }
+            state.sleeping = true;
+            let waited = self.wake.wait_timeout(state, wait);
+            state = waited.map_or_else(|e| e.into_inner().0, |(state, _)| state);
+            state.sleeping = false;
+        }
+        std::mem::swap(&mut state.inputs, into);
+        state.open.clear();
+        state.bytes = 0;
+        !state.closed
+    }
+
+    /// Ends the shard's thread after the inputs that wait.
+    pub(crate) fn close(&self) {
+        self.lock().closed = true;
+        self.wake.notify_one();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use bytes::Bytes;
+    use flotilla_raft::StoreId;
+
+    #[test]
+    fn everything_that_waits_is_taken_at_once_and_in_order() {
+        let inbox = Inbox::default();
+        for store in 1..=3 {
+            assert!(inbox.push(Input::Died(StoreId(store))));
+        }
+        let mut taken = Vec::new();
+        assert!(inbox.take(None, &mut taken));
+        let order: Vec<_> =
+            taken.iter().map(|i| if let Input::Died(store) = i { store.0 } else { 0 }).collect();
+        assert_eq!(order, [1, 2, 3]);
+    }
+
+    #[test]
+    fn a_full_inbox_drops_only_what_is_tried_again() {
+        let inbox = Inbox::default();
+        let publish = || Input::Publish { group: GroupId(2), messages: Vec::new() };
+        while inbox.push(publish()) {}
+        assert!(!inbox.push(publish()));
+        assert!(inbox.push(Input::Died(StoreId(1))));
+    }
+
+    fn message(payload: &'static [u8]) -> Inbound {
+        let payload = Bytes::from_static(payload);
+        let (subject, headers) = (Bytes::from_static(b"a"), Bytes::new());
+        Inbound { subject, reply: None, headers, payload }
+    }
+
+    #[test]
+    fn what_clients_send_to_a_group_is_one_input_in_their_order() {
+        let inbox = Inbox::default();
+        let (one, two) = (GroupId(2), GroupId(3));
+        for (group, payload) in [(one, &b"1"[..]), (two, b"2"), (one, b"3")] {
+            assert!(inbox.publish(group, message(payload)));
+        }
+        let mut taken = Vec::new();
+        inbox.take(None, &mut taken);
+        let payloads = |input: &Input| match input {
+            Input::Publish { group, messages } => {
+                let payloads: Vec<_> = messages.iter().map(|m| m.payload.to_vec()).collect();
+                (*group, payloads.concat())
+            }
+            other => panic!("{other:?}"),
+        };
+        let taken: Vec<_> = taken.iter().map(payloads).collect();
+        assert_eq!(taken, [(one, b"13".to_vec()), (two, b"2".to_vec())]);
+
+        // The next turn's messages are not added to what was taken.
+        assert!(inbox.publish(one, message(b"4")));
+        let mut taken = Vec::new();
+        inbox.take(None, &mut taken);
+        assert_eq!(taken.len(), 1);
+    }
+
+    #[test]
+    fn what_clients_send_is_limited_in_bytes_and_room_is_made_by_a_turn() {
+        let inbox = Inbox::default();
+        let large: &'static [u8] = vec![0; 1 << 20].leak();
+        let taken = (0..100).take_while(|_| inbox.publish(GroupId(2), message(large))).count();
+        assert_eq!(taken, 63);
+        assert!(inbox.push(Input::HandOver), "what the server itself has to say is taken");
+        inbox.take(None, &mut Vec::new());
+        assert!(inbox.publish(GroupId(2), message(large)));
+    }
+
+    #[test]
+    fn a_closed_inbox_ends_the_thread_after_what_waits() {
+        let inbox = Inbox::default();
+        inbox.push(Input::HandOver);
+        inbox.close();
+        let mut taken = Vec::new();
+        assert!(!inbox.take(None, &mut taken));
+        assert_eq!(taken.len(), 1);
+        assert!(!inbox.push(Input::HandOver));
+    }
+}

@@ -1,0 +1,26 @@
+//! JetStream's shell: shard threads, calls between servers, the directory, and the API dispatcher.
+//!
+//! * [`JetStream`] is all of it on one server: [`open`] its store, [`Opened::start`] its threads.
+//! * [`Directory`] is what the meta group decided, [`Leaders`] who leads what, [`Calls`] asks a group's leader.
+//! * [`Api`] answers `$JS.API.…`; [`Ingest`] takes what clients send to streams and consumers.
+
+mod api;
+mod calls;
+mod directory;
+mod hands;
+#[cfg(test)]
+mod fixture;
+mod inbox;
+mod ingest;
+mod leaders;
+mod peer_id;
+mod service;
+mod shard_thread;
+
+pub use api::{Api, ApiOptions};
+pub use calls::{Calls, Remote, Wire};
+pub use directory::Directory;
+pub use ingest::Ingest;
+pub use leaders::{Claim, Leaders};
+pub use peer_id::peer_id;
+pub use service::{JetStream, JetStreamOptions, OpenError, Opened, open};

@@ -1,0 +1,75 @@
+//! The shard's thread: waits, turns, and hands on what the turn left.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant, SystemTime};
+
+use flotilla_host::{Now, Shard};
+use flotilla_stream::Timestamp;
+
+use crate::hands::Hands;
+use crate::inbox::Inbox;
+
+/// The clocks of this process: one that only goes forward, and the time of day.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Clock {
+    start: Instant,
+}
+
+impl Clock {
+    pub(crate) fn start() -> Self {
+        Self { start: Instant::now() }
+    }
+
+    pub(crate) fn now(self) -> Now {
+        let mono = u64::try_from(self.start.elapsed().as_nanos()).unwrap_or(u64::MAX);
+        let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        let wall = Timestamp(i64::try_from(since.as_nanos()).unwrap_or(i64::MAX));
+        Now { mono, wall }
+    }
+
+    fn instant(self, mono: u64) -> Instant {
+        self.start + Duration::from_nanos(mono)
+    }
+}
+
+/// Since when the shard is at work on its present turn; for the rule that a server whose shard hangs does not beat
+/// (DESIGN.md §3.3).
+#[derive(Debug, Default)]
+pub(crate) struct Pulse {
+    /// Nanoseconds on the process's clock; 0 while it waits.
+    busy_since: AtomicU64,
+}
+
+impl Pulse {
+    /// For how long the present turn has lasted.
+    pub(crate) fn busy_for(&self, clock: Clock) -> Duration {
+        match self.busy_since.load(Ordering::Relaxed) {
+            0 => Duration::ZERO,
+            since => Duration::from_nanos(clock.now().mono.saturating_sub(since)),
+        }
+    }
+}
+
+/// Runs the shard until its inbox is closed.
+pub(crate) fn run(
+    mut shard: Shard,
+    inbox: &Arc<Inbox>,
+    mut hands: Hands,
+    clock: Clock,
+    pulse: &Pulse,
+) {
+    let mut inputs = Vec::new();
+    loop {
+        let deadline = shard.next_deadline().map(|at| clock.instant(at));
+        let goes_on = inbox.take(deadline, &mut inputs);
+        let now = clock.now();
+        pulse.busy_since.store(now.mono.max(1), Ordering::Relaxed);
+        let output = shard.turn(now, inputs.drain(..));
+        hands.carry_out(output);
+        pulse.busy_since.store(0, Ordering::Relaxed);
+        if !goes_on {
+            return;
+        }
+    }
+}
