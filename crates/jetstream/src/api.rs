@@ -158,6 +158,7 @@ impl Shared {
         };
         let subject = self.context.ingest.parse(&refused.subject);
         let kind = subject.and_then(|s| s.reply_kind()).unwrap_or(ReplyKind::System);
+        refused.counters.begin();
         refused.counters.fail();
         let refusal = kind.failure(&ErrorKind::ClusterNotAvail.error());
         self.context.reply(&refused, None, &refusal.into());

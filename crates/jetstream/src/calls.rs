@@ -54,7 +54,7 @@ pub trait Remote: Send + Sync {
     fn send(&self, to: StoreId, wire: &Wire) -> bool;
 
     /// Sends a pull request or an acknowledgement, as a client sent it, to the server that leads the consumer; there
-    /// it is given to [`Ingest::from_peer`](crate::Ingest::from_peer). Returns whether it is on its way. Called on
+    /// it is given to [`Ingest::forwarded`](crate::Ingest::forwarded). Returns whether it is on its way. Called on
     /// the client's thread: it must not block.
     fn forward(
         &self,

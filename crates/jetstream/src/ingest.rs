@@ -2,7 +2,7 @@
 //!
 //! A stream that is led here listens to its subjects, in its account, as long as it is: [`Ingest::leading`]. What
 //! comes for consumers is taken by whichever server the client is connected to; from there it goes to the consumer's
-//! leader, here or on another server: [`Ingest::pull`], [`Ingest::ack`], [`Ingest::from_peer`].
+//! leader, here or on another server: [`Ingest::pull`], [`Ingest::ack`], [`Ingest::forwarded`].
 //!
 //! All of it runs on the publisher's thread: one look into the directory, one short lock of the inbox, no waiting.
 

@@ -7,9 +7,9 @@
 mod api;
 mod calls;
 mod directory;
-mod hands;
 #[cfg(test)]
 mod fixture;
+mod hands;
 mod inbox;
 mod ingest;
 mod leaders;

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use flotilla_disk::{Disk, DiskError, Pressure, StoreError, StoreFile, Wal, WalError, WalOptions};
-use flotilla_host::{Answer, Input, Join, RecoverError, Shard, ShardOptions, WalTicket};
+use flotilla_host::{Answer, Input, Join, RecoverError, Shard, ShardOptions, Totals, WalTicket};
 use flotilla_meta::{PeerLimits, ServerInfo};
 use flotilla_raft::StoreId;
 use flotilla_server_core::RouterHandle;
@@ -96,6 +96,7 @@ pub struct JetStream {
     ingest: Arc<Ingest>,
     api: Api,
     thread: Mutex<Option<JoinHandle<()>>>,
+    totals: Arc<Mutex<Totals>>,
 }
 
 /// Opens the store, and takes up everything that is in it.
@@ -217,11 +218,12 @@ impl Opened {
             runtime: Handle::current(),
         };
         let pulse = Arc::new(Pulse::default());
+        let totals = Arc::<Mutex<Totals>>::default();
         let thread = {
-            let (inbox, pulse) = (inbox.clone(), pulse.clone());
+            let (inbox, pulse, totals) = (inbox.clone(), pulse.clone(), totals.clone());
             let builder = std::thread::Builder::new().name("shard-0".to_owned());
             builder
-                .spawn(move || run(shard, &inbox, hands, clock, &pulse))
+                .spawn(move || run(shard, &inbox, hands, clock, &pulse, &totals))
                 .map_err(OpenError::Thread)?
         };
         let thread = Mutex::new(Some(thread));
@@ -238,6 +240,7 @@ impl Opened {
             ingest,
             api,
             thread,
+            totals,
         })
     }
 }
@@ -313,6 +316,12 @@ impl JetStream {
     pub fn is_lively(&self) -> bool {
         let waits = self.writer.oldest_queued_since().map_or(Duration::ZERO, |at| at.elapsed());
         self.pulse.busy_for(self.clock) < HUNG && waits < HUNG && self.failure().is_none()
+    }
+
+    /// What this server holds; counted once a second at most.
+    #[must_use]
+    pub fn totals(&self) -> Totals {
+        self.totals.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Why JetStream serves nothing any more, if so.

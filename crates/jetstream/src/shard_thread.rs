@@ -1,10 +1,10 @@
 //! The shard's thread: waits, turns, and hands on what the turn left.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
-use flotilla_host::{Now, Shard};
+use flotilla_host::{Now, SECOND, Shard, Totals};
 use flotilla_stream::Timestamp;
 
 use crate::hands::Hands;
@@ -51,6 +51,9 @@ impl Pulse {
     }
 }
 
+/// How often the shard counts what it holds, for monitoring.
+const TOTALS_EVERY: u64 = SECOND;
+
 /// Runs the shard until its inbox is closed.
 pub(crate) fn run(
     mut shard: Shard,
@@ -58,8 +61,10 @@ pub(crate) fn run(
     mut hands: Hands,
     clock: Clock,
     pulse: &Pulse,
+    totals: &Mutex<Totals>,
 ) {
     let mut inputs = Vec::new();
+    let mut next_totals = 0;
     loop {
         let deadline = shard.next_deadline().map(|at| clock.instant(at));
         let goes_on = inbox.take(deadline, &mut inputs);
@@ -67,6 +72,10 @@ pub(crate) fn run(
         pulse.busy_since.store(now.mono.max(1), Ordering::Relaxed);
         let output = shard.turn(now, inputs.drain(..));
         hands.carry_out(output);
+        if now.mono >= next_totals {
+            next_totals = now.mono + TOTALS_EVERY;
+            *totals.lock().unwrap_or_else(PoisonError::into_inner) = shard.totals();
+        }
         pulse.busy_since.store(0, Ordering::Relaxed);
         if !goes_on {
             return;

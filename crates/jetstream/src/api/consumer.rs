@@ -1,7 +1,5 @@
 //! Consumers are created, changed, described and deleted.
 
-use std::time::Duration;
-
 use flotilla_host::{Answer, ConsumerAnswer, ConsumerRequest, MetaRequest, Request};
 use flotilla_jsapi::consumer::{
     ConsumerAction, ConsumerConfig, ConsumerInfo, CreateRequest, SequenceInfo, resolve_name,
@@ -10,21 +8,13 @@ use flotilla_jsapi::consumer::{
 use flotilla_jsapi::request::decode;
 use flotilla_jsapi::{ApiError, CreateForm, Success, Time};
 use flotilla_meta as meta;
-use flotilla_raft::GroupId;
-use flotilla_stream::{self as domain, StorageKind, Timestamp};
+use flotilla_stream::{StorageKind, Timestamp};
 use rand::RngExt;
-use tokio::time::{Instant, sleep};
 
 use super::cluster_info::Kind;
 use super::context::{Context, done, now, unexpected};
 use super::request::ApiRequest;
 
-/// How long a leader is waited for before any member is asked.
-const LEADER_PATIENCE: Duration = Duration::from_secs(1);
-/// How long a consumer's own machine may take to follow its configuration, before the client is answered all the same.
-const FOLLOW_PATIENCE: Duration = Duration::from_secs(2);
-/// How often it is looked whether it did.
-const FOLLOW_PAUSE: Duration = Duration::from_millis(20);
 /// How many characters the name of a consumer has that the client did not name.
 const INVENTED_LENGTH: usize = 8;
 
@@ -50,14 +40,13 @@ pub(super) async fn create(
             ConsumerAction::Update => meta::ConsumerAction::Update,
         },
     };
-    let deadline = request.deadline();
-    let (group, index) = match context.ask_meta(change, deadline).await? {
-        Answer::Asset { group, index, .. } => (group, index),
-        other => return Err(unexpected(&other)),
-    };
-    context.reaches(index, deadline).await?;
-    let consumer = settled(context, request, group, config).await?;
-    Ok(describe(context, stream, consumer))
+    let group = context.change(request, change).await?;
+    let follows = |answer: &Answer| matches!(answer, Answer::Consumer(c) if c.config == config);
+    let question = Request::Consumer(ConsumerRequest::Info);
+    let answer = context.follow(request, (group, &question), follows).await?;
+    let Answer::Consumer(consumer) = answer else { return Err(unexpected(&answer)) };
+    // What is committed is what the client is told, also if the leader is late.
+    Ok(describe(context, stream, &ConsumerAnswer { config, ..*consumer }))
 }
 
 /// `CONSUMER.INFO`.
@@ -70,16 +59,9 @@ pub(super) async fn info(
     request.require_empty()?;
     let entry = context.consumer(request, stream, name).await?;
     let question = Request::Consumer(ConsumerRequest::Info);
-    let leader = context.ask(entry.group, question.clone(), request.within(LEADER_PATIENCE)).await;
-    let answer = match leader {
-        Ok(answer) => answer,
-        Err(error) => {
-            let member = context.ask_members(&entry.stores, entry.group, &question).await;
-            member.ok_or(error)?
-        }
-    };
+    let answer = context.state(request, (entry.group, &entry.stores), question).await?;
     match answer {
-        Answer::Consumer(consumer) => Ok(describe(context, stream, *consumer)),
+        Answer::Consumer(consumer) => Ok(describe(context, stream, &consumer)),
         other => Err(unexpected(&other)),
     }
 }
@@ -97,27 +79,8 @@ pub(super) async fn delete(
     done(&context.ask_meta(change, request.deadline()).await?)
 }
 
-/// What the consumer's leader says once it has taken up `config`, which is committed already.
-async fn settled(
-    context: &Context,
-    request: &ApiRequest,
-    group: GroupId,
-    config: domain::ConsumerConfig,
-) -> Result<ConsumerAnswer, ApiError> {
-    let patience = request.within(FOLLOW_PATIENCE);
-    loop {
-        let question = Request::Consumer(ConsumerRequest::Info);
-        let answer = context.ask(group, question, request.deadline()).await?;
-        let Answer::Consumer(consumer) = answer else { return Err(unexpected(&answer)) };
-        if consumer.config == config || Instant::now() >= patience {
-            return Ok(ConsumerAnswer { config, ..*consumer });
-        }
-        sleep(FOLLOW_PAUSE).await;
-    }
-}
-
 /// A consumer as clients are told.
-pub(super) fn describe(context: &Context, stream: &str, consumer: ConsumerAnswer) -> ConsumerInfo {
+pub(super) fn describe(context: &Context, stream: &str, consumer: &ConsumerAnswer) -> ConsumerInfo {
     let storage = match consumer.config.memory_storage {
         true => StorageKind::Memory,
         false => StorageKind::File,

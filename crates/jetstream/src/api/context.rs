@@ -12,7 +12,7 @@ use flotilla_server_core::RouterHandle;
 use flotilla_stream::{StreamConfig, Timestamp};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use super::ApiOptions;
 use super::barrier::Barrier;
@@ -22,8 +22,14 @@ use crate::directory::Directory;
 use crate::ingest::Ingest;
 use crate::leaders::Leaders;
 
+/// How long an asset's leader is waited for before any member is asked.
+const LEADER_PATIENCE: Duration = Duration::from_secs(1);
 /// How long members are waited for when no leader answers.
 const MEMBER_PATIENCE: Duration = Duration::from_secs(1);
+/// How long an asset's own machine may take to follow its configuration, before the client is answered all the same.
+const FOLLOW_PATIENCE: Duration = Duration::from_secs(2);
+/// How often it is looked whether it did.
+const FOLLOW_PAUSE: Duration = Duration::from_millis(20);
 /// How many groups are asked at the same time for one request.
 const GATHERED: usize = 256;
 /// How many requests may ask that many groups at the same time.
@@ -95,11 +101,6 @@ impl Context {
         self.directory.with(look).ok_or_else(unavailable)
     }
 
-    /// Waits until the directory contains `index` of the meta log.
-    pub(super) async fn reaches(&self, index: u64, deadline: Instant) -> Result<(), ApiError> {
-        timeout_at(deadline, self.directory.reaches(index)).await.map_err(|_| unavailable())
-    }
-
     /// A stream that exists now; while the meta group has no leader, one that this server knows of. Its own leader
     /// then says whether it lives.
     pub(super) async fn stream(
@@ -153,17 +154,66 @@ impl Context {
         self.ask(GroupId::META, Request::Meta(request), deadline).await
     }
 
-    /// Asks all of `stores`, and takes the first answer: during an election any member says what it has.
-    pub(super) async fn ask_members(
+    /// Has the meta group create or change an asset, and waits until the directory knows. Returns the asset's group.
+    pub(super) async fn change(
+        &self,
+        request: &ApiRequest,
+        change: MetaRequest,
+    ) -> Result<GroupId, ApiError> {
+        let deadline = request.deadline();
+        match self.ask_meta(change, deadline).await? {
+            Answer::Asset { group, index, .. } => {
+                let reached = timeout_at(deadline, self.directory.reaches(index)).await;
+                reached.map(|()| group).map_err(|_| unavailable())
+            }
+            other => Err(unexpected(&other)),
+        }
+    }
+
+    /// What an asset's leader says once it `follows` its configuration. That may take long, if the leader was lost
+    /// meanwhile; the configuration is committed already, so after a while the last answer is as good.
+    pub(super) async fn follow(
+        &self,
+        request: &ApiRequest,
+        (group, question): (GroupId, &Request),
+        follows: impl Fn(&Answer) -> bool,
+    ) -> Result<Answer, ApiError> {
+        let patience = request.within(FOLLOW_PATIENCE);
+        loop {
+            let answer = self.ask(group, question.clone(), request.deadline()).await?;
+            if follows(&answer) || Instant::now() >= patience {
+                return Ok(answer);
+            }
+            sleep(FOLLOW_PAUSE).await;
+        }
+    }
+
+    /// What an asset's leader says of it; during an election what any member says, first come.
+    pub(super) async fn state(
+        &self,
+        request: &ApiRequest,
+        (group, stores): (GroupId, &[StoreId]),
+        question: Request,
+    ) -> Result<Answer, ApiError> {
+        let leader = self.ask(group, question.clone(), request.within(LEADER_PATIENCE)).await;
+        match leader {
+            Err(error) if error.kind() == Some(ErrorKind::ClusterNotAvail) => {
+                self.ask_members(stores, group, &question).await.ok_or(error)
+            }
+            answered => answered,
+        }
+    }
+
+    async fn ask_members(
         &self,
         stores: &[StoreId],
         group: GroupId,
-        request: &Request,
+        question: &Request,
     ) -> Option<Answer> {
         let mut asked = JoinSet::new();
         for store in stores.iter().copied() {
-            let (calls, request) = (Arc::clone(&self.calls), request.clone());
-            asked.spawn(async move { calls.ask(store, group, request).await });
+            let (calls, question) = (Arc::clone(&self.calls), question.clone());
+            asked.spawn(async move { calls.ask(store, group, question).await });
         }
         let first = async {
             while let Some(answered) = asked.join_next().await {

@@ -36,7 +36,6 @@ async fn answer(
     parse: impl FnOnce() -> Result<DirectGet, Status>,
 ) {
     let Some(group) = group(context, request, stream).await else {
-        request.counters.fail();
         return context.ingest.nobody(&request.message());
     };
     let asked = match check_required_level(&request.headers) {
@@ -50,7 +49,6 @@ async fn answer(
     match found {
         Ok((headers, payload)) => context.reply(request, headers.as_ref(), &payload),
         Err(status) => {
-            request.counters.fail();
             let Some(status) = status else { return context.ingest.nobody(&request.message()) };
             let mut headers = Vec::new();
             status.write(&mut headers);

@@ -111,7 +111,7 @@ pub(super) async fn consumers(
     for ((name, _), answer) in page.into_iter().zip(answers) {
         match answer {
             Some(Answer::Consumer(answer)) => {
-                list.consumers.push(consumer::describe(context, stream, *answer));
+                list.consumers.push(consumer::describe(context, stream, &answer));
             }
             _ => list.missing.push(name),
         }

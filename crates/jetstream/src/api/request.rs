@@ -28,7 +28,6 @@ pub(super) struct ApiRequest {
 impl ApiRequest {
     /// Copies the message: it may lie in a much larger buffer, and may have to wait.
     pub(super) fn new(message: &Message<'_>, counters: &Arc<Counters>) -> Self {
-        counters.total.fetch_add(1, Ordering::Relaxed);
         Self {
             account: Arc::clone(message.account),
             subject: message.subject.to_owned(),
@@ -92,7 +91,12 @@ pub(super) struct Counters {
 }
 
 impl Counters {
-    /// Counts a request that failed.
+    /// Counts a request. Those whose answers are messages and statuses do not count, as in the reference server.
+    pub(super) fn begin(&self) {
+        self.total.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Counts that it failed.
     pub(super) fn fail(&self) {
         self.errors.fetch_add(1, Ordering::Relaxed);
     }

@@ -15,32 +15,36 @@ use crate::ingest::Fate;
 
 /// Carries a request out and answers it, once.
 pub(super) async fn answer(context: &Arc<Context>, request: &ApiRequest) {
-    let Some(subject) = context.ingest.parse(&request.subject) else {
-        request.counters.fail();
-        let refusal = ReplyKind::System.failure(&ErrorKind::BadRequest.error());
-        return context.reply(request, None, &refusal.into());
-    };
+    let subject = context.ingest.parse(&request.subject);
     match subject {
-        ApiSubject::DirectGet(stream) => direct::get(context, request, stream).await,
-        ApiSubject::DirectGetLast(stream, of) => direct::last(context, request, stream, of).await,
-        ApiSubject::ConsumerNext(stream, name) => pull(context, request, stream, name).await,
-        _ => {
-            if is_for_operators(&subject) && request.account.name() != SYSTEM_ACCOUNT {
-                // The reference server does not answer these either.
-                log::debug!("{} outside of the system account is ignored", request.subject);
-                return;
-            }
-            let kind = subject.reply_kind().unwrap_or(ReplyKind::System);
-            let reply = carry_out(context, request, subject, kind).await.unwrap_or_else(|error| {
-                request.counters.fail();
-                kind.failure(&error)
-            });
-            context.reply(request, None, &Bytes::from(reply));
+        Some(ApiSubject::DirectGet(stream)) => return direct::get(context, request, stream).await,
+        Some(ApiSubject::DirectGetLast(stream, of)) => {
+            return direct::last(context, request, stream, of).await;
         }
+        Some(ApiSubject::ConsumerNext(stream, consumer)) => {
+            return pull(context, request, stream, consumer).await;
+        }
+        _ => {}
     }
+    if subject.is_some_and(is_for_operators) && request.account.name() != SYSTEM_ACCOUNT {
+        // The reference server does not answer these either.
+        log::debug!("{} outside of the system account is ignored", request.subject);
+        return;
+    }
+    let kind = subject.and_then(|s| s.reply_kind()).unwrap_or(ReplyKind::System);
+    request.counters.begin();
+    let outcome = match subject {
+        Some(subject) => carry_out(context, request, subject, kind).await,
+        None => Err(ErrorKind::BadRequest.error()),
+    };
+    let reply = outcome.unwrap_or_else(|error| {
+        request.counters.fail();
+        kind.failure(&error)
+    });
+    context.reply(request, None, &Bytes::from(reply));
 }
 
-fn is_for_operators(subject: &ApiSubject<'_>) -> bool {
+fn is_for_operators(subject: ApiSubject<'_>) -> bool {
     matches!(subject, ApiSubject::MetaLeaderStepDown | ApiSubject::ServerRemove)
 }
 
@@ -116,7 +120,6 @@ async fn pull(context: &Context, request: &ApiRequest, stream: &str, consumer: &
     let message = request.message();
     let is_current = context.current().await.is_ok();
     if !is_current || context.ingest.pull(&message, stream, consumer) == Fate::Unknown {
-        request.counters.fail();
         context.ingest.nobody(&message);
     }
 }

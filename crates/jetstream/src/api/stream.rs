@@ -1,7 +1,5 @@
 //! Streams are created, changed, described and deleted.
 
-use std::time::Duration;
-
 use flotilla_host::{Answer, MetaRequest, Request, StreamAnswer, StreamRequest};
 use flotilla_jsapi::request::{decode, decode_optional};
 use flotilla_jsapi::stream::{
@@ -9,20 +7,11 @@ use flotilla_jsapi::stream::{
     check_name, validate_create, validate_update,
 };
 use flotilla_jsapi::{ApiError, Paging, SUBJECTS_PER_PAGE, Success, Time};
-use flotilla_raft::GroupId;
 use flotilla_stream as domain;
-use tokio::time::{Instant, sleep};
 
 use super::cluster_info::Kind;
-use super::context::{Context, StreamEntry, done, now, unexpected};
+use super::context::{Context, done, now, unexpected};
 use super::request::ApiRequest;
-
-/// How long a leader is waited for before any member is asked.
-const LEADER_PATIENCE: Duration = Duration::from_secs(1);
-/// How long a stream's own machine may take to follow its configuration, before the client is answered all the same.
-const FOLLOW_PATIENCE: Duration = Duration::from_secs(2);
-/// How often it is looked whether it did.
-const FOLLOW_PAUSE: Duration = Duration::from_millis(20);
 
 /// `STREAM.CREATE`. A stream that exists as asked for is as good as a new one.
 pub(super) async fn create(
@@ -66,14 +55,7 @@ pub(super) async fn info(
         subjects_filter: Some(asked.subjects_filter.clone()).filter(|filter| !filter.is_empty()),
         offset: asked.start(),
     });
-    let leader = context.ask(entry.group, question.clone(), request.within(LEADER_PATIENCE)).await;
-    let answer = match leader {
-        Ok(answer) => answer,
-        Err(error) => {
-            let member = context.ask_members(&entry.stores, entry.group, &question).await;
-            member.ok_or(error)?
-        }
-    };
+    let answer = context.state(request, (entry.group, &entry.stores), question).await?;
     match answer {
         Answer::Stream(stream) => {
             let counted = stream.subjects.as_ref().map(|(_, total)| *total);
@@ -116,35 +98,16 @@ async fn change_and_describe(
     change: MetaRequest,
     config: domain::StreamConfig,
 ) -> Result<StreamInfo, ApiError> {
-    let deadline = request.deadline();
-    let (group, index) = match context.ask_meta(change, deadline).await? {
-        Answer::Asset { group, index, .. } => (group, index),
-        other => return Err(unexpected(&other)),
-    };
-    context.reaches(index, deadline).await?;
-    let stream = settled(context, request, group, config).await?;
-    let (account, name) = (request.account.name(), stream.config.name.as_str());
-    let entry = context.with(|meta| meta.stream(account, name).map(StreamEntry::of))?;
-    Ok(describe(context, stream, entry.map_or(0, |entry| entry.consumers)))
-}
-
-/// What the stream's leader says once it has taken up `config`. It may take long, if the stream lost its leader
-/// meanwhile; the configuration is committed already, so it is what the client is told in any case.
-async fn settled(
-    context: &Context,
-    request: &ApiRequest,
-    group: GroupId,
-    config: domain::StreamConfig,
-) -> Result<StreamAnswer, ApiError> {
-    let patience = request.within(FOLLOW_PATIENCE);
-    loop {
-        let answer = context.ask(group, plain_info(), request.deadline()).await?;
-        let Answer::Stream(stream) = answer else { return Err(unexpected(&answer)) };
-        if stream.config == config || Instant::now() >= patience {
-            return Ok(StreamAnswer { config, ..*stream });
-        }
-        sleep(FOLLOW_PAUSE).await;
-    }
+    let group = context.change(request, change).await?;
+    let follows = |answer: &Answer| matches!(answer, Answer::Stream(s) if s.config == config);
+    let answer = context.follow(request, (group, &plain_info()), follows).await?;
+    let Answer::Stream(stream) = answer else { return Err(unexpected(&answer)) };
+    let account = request.account.name();
+    let consumers = context.with(|meta| {
+        meta.stream(account, &config.name).map_or(0, |asset| asset.consumers.len() as u64)
+    })?;
+    // What is committed is what the client is told, also if the leader is late.
+    Ok(describe(context, StreamAnswer { config, ..*stream }, consumers))
 }
 
 /// The question for a stream's state, without details.

@@ -57,7 +57,7 @@ impl Ingest {
 
     /// Takes what another server forwarded, believing that this one leads the consumer. It goes no further: if the
     /// leader moved on meanwhile, the client is told that nobody is there, and asks again.
-    pub fn from_peer(
+    pub fn forwarded(
         &self,
         account: &str,
         subject: &str,

@@ -118,15 +118,15 @@ async fn what_another_server_leads_is_forwarded_once() {
     // There it is taken by the leader, and nobody sends it on.
     let next = "$JS.API.CONSUMER.MSG.NEXT.S.C";
     let ingest = Arc::clone(&server.ingest);
-    ingest.from_peer("$G", next, Some("_R.1"), None, &Bytes::from_static(b"7"));
+    ingest.forwarded("$G", next, Some("_R.1"), None, &Bytes::from_static(b"7"));
     assert!(server.remote.take().is_empty());
     server
         .leaders
         .claim(crate::fixture::HERE, crate::leaders::Claim { group, term: 4, leads: true });
-    ingest.from_peer("$G", next, Some("_R.1"), None, &Bytes::from_static(b"7"));
-    ingest.from_peer("$G", "$JS.ACK.S.C.1.2.3.4.5", None, None, &Bytes::new());
-    ingest.from_peer("$G", "elsewhere", None, None, &Bytes::new());
-    ingest.from_peer("unknown", next, Some("_R.1"), None, &Bytes::new());
+    ingest.forwarded("$G", next, Some("_R.1"), None, &Bytes::from_static(b"7"));
+    ingest.forwarded("$G", "$JS.ACK.S.C.1.2.3.4.5", None, None, &Bytes::new());
+    ingest.forwarded("$G", "elsewhere", None, None, &Bytes::new());
+    ingest.forwarded("unknown", next, Some("_R.1"), None, &Bytes::new());
     let mut inputs = inputs_of(server.input().await);
     if inputs.len() == 1 {
         inputs.extend(inputs_of(server.input().await));
