@@ -5,5 +5,6 @@
 
 pub mod flags;
 pub mod log;
+pub mod server;
 pub mod signals;
 pub mod source;

@@ -39,7 +39,7 @@ pub use request::{
     Answer, Call, CallId, ClusterAnswer, ConsumerAnswer, ConsumerRequest, Get, MemberAnswer,
     MetaRequest, Request, StoredMessage, StreamAnswer, StreamRequest,
 };
-pub use shard::{Input, Join, RecoverError, Shard, ShardOptions};
+pub use shard::{Input, Join, RecoverError, Shard, ShardOptions, Totals};
 pub use stream::Inbound;
 pub use time::{MILLISECOND, Now, SECOND};
 pub use turn::{Leading, Output, Publish, WalTicket};

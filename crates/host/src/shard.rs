@@ -42,6 +42,25 @@ pub struct ShardOptions {
     pub seed: u64,
 }
 
+/// What a shard holds, in numbers.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Totals {
+    /// Replicas of streams.
+    pub streams: u64,
+    /// Those that lead.
+    pub streams_led: u64,
+    /// Replicas of consumers.
+    pub consumers: u64,
+    /// Those that lead.
+    pub consumers_led: u64,
+    /// Messages in the streams.
+    pub messages: u64,
+    /// Bytes of them.
+    pub bytes: u64,
+    /// Replicas that take no part any more, and why.
+    pub ended: Vec<(GroupId, String)>,
+}
+
 /// A shard.
 pub struct Shard {
     options: ShardOptions,
@@ -88,6 +107,23 @@ impl Shard {
     #[must_use]
     pub fn ended(&self) -> &BTreeMap<GroupId, String> {
         &self.ended
+    }
+
+    /// What this shard holds.
+    #[must_use]
+    pub fn totals(&self) -> Totals {
+        let streams = self.replicas.streams.values();
+        let consumers = self.replicas.consumers.values();
+        let states = || streams.clone().map(|s| s.machine.stream.state());
+        Totals {
+            streams: streams.len() as u64,
+            streams_led: streams.clone().filter(|s| s.serves()).count() as u64,
+            consumers: consumers.len() as u64,
+            consumers_led: consumers.filter(|c| c.serves()).count() as u64,
+            messages: states().map(|s| s.messages).sum(),
+            bytes: states().map(|s| s.bytes).sum(),
+            ended: self.ended.iter().map(|(group, reason)| (*group, reason.clone())).collect(),
+        }
     }
 
     fn empty(options: ShardOptions, disk: Arc<dyn Disk>, store_file: StoreFile, now: Now) -> Self {

@@ -1,20 +1,16 @@
 //! A server whose shard is the test's: requests to groups are carried out on a meta machine, and by simple answers.
 
+mod shard;
+
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
-use flotilla_host::{
-    Answer, ClusterAnswer, ConsumerAnswer, Get, Input, MemberAnswer, MetaFeed, MetaRequest,
-    Request, StoredMessage, StreamAnswer, StreamRequest,
-};
-use flotilla_jsapi::ErrorKind;
-use flotilla_meta::{ClusterId, Command, Meta, PeerLimits, Reply, ServerInfo};
+use flotilla_host::Input;
 use flotilla_raft::{GroupId, StoreId};
 use flotilla_server_core::{Account, Deliver, Message, RouterHandle, Scope};
-use flotilla_stream::Timestamp;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
@@ -24,6 +20,8 @@ use crate::directory::Directory;
 use crate::inbox::Inbox;
 use crate::ingest::{Ingest, IngestParts};
 use crate::leaders::{Claim, Leaders};
+
+use shard::{FakeShard, drive};
 
 /// This server; n2 and n3 are elsewhere and never answer.
 pub(crate) const HERE: StoreId = StoreId(1);
@@ -65,166 +63,6 @@ impl Remote for Notes {
     }
 }
 
-/// What a shard would know.
-pub(crate) struct FakeShard {
-    directory: Arc<Directory>,
-    leaders: Arc<Leaders>,
-    state: Mutex<(Meta, u64)>,
-    asked: Mutex<Vec<Request>>,
-}
-
-impl FakeShard {
-    fn state(&self) -> MutexGuard<'_, (Meta, u64)> {
-        self.state.lock().unwrap()
-    }
-
-    /// The requests that changed no asset of the meta machine.
-    pub(crate) fn asked(&self) -> Vec<Request> {
-        std::mem::take(&mut self.asked.lock().unwrap())
-    }
-
-    pub(crate) fn apply(&self, command: &Command) -> Answer {
-        let command = Bytes::from(command.encode(Timestamp(1)));
-        let mut state = self.state();
-        state.1 += 1;
-        let index = state.1;
-        let reply = state.0.apply(&command).unwrap().reply;
-        self.directory.feed(vec![MetaFeed::Entry { index, command }]);
-        let asset = |group, created| Answer::Asset { group, created, index };
-        match reply {
-            Reply::Created(new) => {
-                self.leaders.claim(HERE, Claim { group: new.group, term: 1, leads: true });
-                asset(new.group, true)
-            }
-            Reply::Exists(it) | Reply::Updated(it) => asset(it.group, false),
-            Reply::Error(error) => {
-                let kind = ErrorKind::from_number(error.err_code()).unwrap();
-                Answer::Error(kind.because(&error))
-            }
-            _ => Answer::Done,
-        }
-    }
-
-    fn carry_out(&self, group: GroupId, request: Request) -> Answer {
-        match request {
-            Request::Meta(request) => self.change(request),
-            Request::Stream(StreamRequest::Info { .. }) => self.stream(group),
-            Request::Consumer(flotilla_host::ConsumerRequest::Info) => self.consumer(group),
-            Request::Stream(StreamRequest::Get(Get::Seq(1))) => Answer::Message(StoredMessage {
-                subject: "orders.1".to_owned(),
-                seq: 1,
-                time: Timestamp(0),
-                headers: Bytes::from_static(b"NATS/1.0\r\nA: b\r\n\r\n"),
-                payload: Bytes::from_static(b"one"),
-                last_seq: 1,
-            }),
-            Request::Stream(StreamRequest::Get(_)) => {
-                Answer::Error(ErrorKind::NoMessageFound.error())
-            }
-            other => {
-                let is_purge = matches!(other, Request::Stream(StreamRequest::Purge { .. }));
-                self.asked.lock().unwrap().push(other);
-                if is_purge { Answer::Purged(3) } else { Answer::Done }
-            }
-        }
-    }
-
-    fn change(&self, request: MetaRequest) -> Answer {
-        let on = |replicas: u8| (1..=u64::from(replicas.max(1))).map(StoreId).collect();
-        let command = match request {
-            MetaRequest::Barrier => return Answer::Applied(self.state().1),
-            MetaRequest::CreateStream { account, config } => {
-                let stores = on(config.replicas);
-                let (config, preferred, max_streams) = (*config, HERE, None);
-                Command::CreateStream { account, config, stores, preferred, max_streams }
-            }
-            MetaRequest::UpdateStream { account, config } => {
-                Command::UpdateStream { account, config: *config, changes: Vec::new() }
-            }
-            MetaRequest::DeleteStream { account, stream } => {
-                Command::DeleteStream { account, stream, group: None }
-            }
-            MetaRequest::CreateConsumer { account, stream, config, action } => {
-                let replicas = self
-                    .state()
-                    .0
-                    .stream(&account, &stream)
-                    .map(|s| flotilla_meta::consumer_replicas(&s.config, &config));
-                Command::CreateConsumer {
-                    account,
-                    stream,
-                    config: *config,
-                    action,
-                    stores: on(replicas.unwrap_or(1)),
-                    preferred: HERE,
-                    max_consumers: None,
-                }
-            }
-            MetaRequest::DeleteConsumer { account, stream, consumer } => {
-                Command::DeleteConsumer { account, stream, consumer, group: None }
-            }
-            MetaRequest::RemoveServer { store } => Command::RemoveServer { store },
-            other => {
-                self.asked.lock().unwrap().push(Request::Meta(other));
-                return Answer::Done;
-            }
-        };
-        self.apply(&command)
-    }
-
-    fn cluster(&self, group: GroupId, stores: impl Iterator<Item = StoreId>) -> ClusterAnswer {
-        let leader = self.leaders.of(group);
-        let members = stores.filter(|store| Some(*store) != leader).map(|store| MemberAnswer {
-            store,
-            current: true,
-            offline: false,
-            lag: 0,
-            active: 5,
-        });
-        ClusterAnswer { group, leader, leader_since: None, members: members.collect() }
-    }
-
-    fn stream(&self, group: GroupId) -> Answer {
-        let state = self.state();
-        let Some(flotilla_meta::Asset::Stream(asset)) = state.0.asset(group) else {
-            return Answer::NotLeader;
-        };
-        Answer::Stream(Box::new(StreamAnswer {
-            config: asset.config.clone(),
-            created: asset.created,
-            messages: 2,
-            bytes: 100,
-            first_seq: 1,
-            first_time: Some(Timestamp(0)),
-            last_seq: 2,
-            last_time: Some(Timestamp(1)),
-            num_subjects: 2,
-            num_deleted: 0,
-            deleted: None,
-            subjects: Some((vec![("orders.1".to_owned(), 1)], 7)),
-            cluster: self.cluster(group, asset.group.stores()),
-        }))
-    }
-
-    fn consumer(&self, group: GroupId) -> Answer {
-        let state = self.state();
-        let Some(flotilla_meta::Asset::Consumer(asset)) = state.0.asset(group) else {
-            return Answer::NotLeader;
-        };
-        Answer::Consumer(Box::new(ConsumerAnswer {
-            config: asset.config.clone(),
-            created: asset.created,
-            delivered: (2, 2, Some(Timestamp(0))),
-            ack_floor: (1, 1, None),
-            num_ack_pending: 1,
-            num_redelivered: 0,
-            num_waiting: 0,
-            num_pending: 3,
-            cluster: self.cluster(group, asset.group.stores()),
-        }))
-    }
-}
-
 /// Hands what it is given to the test.
 struct Listener(mpsc::UnboundedSender<(Bytes, Bytes)>);
 
@@ -257,16 +95,7 @@ impl Fixture {
         let router = RouterHandle::new();
         let (inbox, directory) = (Arc::new(Inbox::default()), Arc::new(Directory::default()));
         let (leaders, remote) = (Arc::new(Leaders::default()), Arc::new(Notes::default()));
-        let meta = Meta::found(ClusterId(7), HERE);
-        directory.feed(vec![MetaFeed::Base { index: 1, state: meta.base().into() }]);
-        leaders.claim(HERE, Claim { group: GroupId::META, term: 1, leads: true });
-        let shard = Arc::new(FakeShard {
-            directory: Arc::clone(&directory),
-            leaders: Arc::clone(&leaders),
-            state: Mutex::new((meta, 1)),
-            asked: Mutex::default(),
-        });
-        (1..=3).for_each(|n| drop(shard.apply(&register(n))));
+        let shard = Arc::new(FakeShard::of_three(&directory, &leaders));
         let calls = Calls::new(HERE, inbox.clone(), leaders.clone(), remote.clone());
         let calls = Arc::new(calls);
         let ingest = Arc::new(Ingest::new(IngestParts {
@@ -370,17 +199,6 @@ impl Drop for Fixture {
     }
 }
 
-fn register(n: u64) -> Command {
-    let info = ServerInfo {
-        store: StoreId(n),
-        name: format!("n{n}"),
-        cluster: "C1".to_owned(),
-        tags: vec![format!("zone:{n}")],
-        limits: PeerLimits { jetstream: true, ..PeerLimits::default() },
-    };
-    Command::RegisterServer { info, rejoin: false }
-}
-
 fn options() -> ApiOptions {
     ApiOptions {
         server_name: "n1".to_owned(),
@@ -390,30 +208,6 @@ fn options() -> ApiOptions {
         stream_limits: Default::default(),
         consumer_bounds: Default::default(),
     }
-}
-
-/// The shard's thread, until the inbox is closed.
-fn drive(
-    shard: &Arc<FakeShard>,
-    inbox: &Arc<Inbox>,
-    calls: &Arc<Calls>,
-) -> mpsc::UnboundedReceiver<Input> {
-    let (shard, inbox, calls) = (Arc::clone(shard), Arc::clone(inbox), Arc::clone(calls));
-    let (taken, inputs) = mpsc::unbounded_channel();
-    std::thread::spawn(move || {
-        let mut waiting = Vec::new();
-        while inbox.take(None, &mut waiting) {
-            for input in waiting.drain(..) {
-                match input {
-                    Input::Call { id, group, request } => {
-                        calls.answer(id, shard.carry_out(group, request));
-                    }
-                    other => drop(taken.send(other)),
-                }
-            }
-        }
-    });
-    inputs
 }
 
 /// By name, what the meta machine holds in `$G`.

@@ -1,5 +1,6 @@
 mod damage;
 mod power;
+mod property;
 mod transfer;
 
 use super::*;

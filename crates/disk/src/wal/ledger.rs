@@ -47,6 +47,8 @@ struct Track {
 pub(super) struct Ledger {
     groups: BTreeMap<GroupId, Track>,
     pins: BTreeMap<u64, BTreeSet<GroupId>>,
+    /// Replicas whose vote or end of log is lost: nothing may be added that would make them look whole.
+    condemned: BTreeSet<GroupId>,
 }
 
 impl Ledger {
@@ -61,6 +63,11 @@ impl Ledger {
             let Descriptor { group, replica, index, kind, .. } = *descriptor;
             let known = || self.groups.get(&group).map(|track| (track.replica, track.last));
             let state = seen.entry(group).or_insert_with(known);
+            let same = state.is_some_and(|(live, _)| Some(live) == known().map(|(first, _)| first));
+            let ends = matches!(kind, RecordKind::Create | RecordKind::Destroy);
+            if same && !ends && self.condemned.contains(&group) {
+                return Some((group, "its vote or the end of its log is lost; it needs a new id"));
+            }
             *state = match (kind, *state) {
                 (RecordKind::Create, Some((live, _))) if live == replica => {
                     return Some((group, "the replica exists already"));
@@ -84,6 +91,16 @@ impl Ledger {
         None
     }
 
+    /// From now on the group's replica can only be destroyed, or replaced by a new one. Until then it needs the log
+    /// from `start` on, so that the next recovery finds the same damage.
+    pub(super) fn condemn(&mut self, group: GroupId, start: u64) {
+        self.condemned.insert(group);
+        if let Some(track) = self.groups.get_mut(&group) {
+            let before = std::mem::replace(&mut track.oldest, start);
+            self.move_pin(group, Some(before), Some(start));
+        }
+    }
+
     /// The chain value for the group's next record.
     pub(super) fn link(&self, descriptor: &Descriptor) -> u64 {
         let before = match descriptor.kind {
@@ -104,9 +121,11 @@ impl Ledger {
         match descriptor.kind {
             RecordKind::Destroy => {
                 self.groups.remove(&group);
+                self.condemned.remove(&group);
             }
             RecordKind::Create => {
                 self.groups.insert(group, fresh());
+                self.condemned.remove(&group);
             }
             _ => {}
         }

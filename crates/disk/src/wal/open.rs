@@ -47,15 +47,15 @@ impl Wal {
 }
 
 fn read(disk: &dyn Disk, options: WalOptions, found: &Found) -> Result<(Wal, Recovery), WalError> {
-    let (files, marked) = scan_files(disk, &options, &found.files)?;
+    let (mut files, marked) = scan_files(disk, &options, &found.files)?;
     let lens = files.iter().map(|file| (file.generation, file.len)).collect();
-    let mut steps = stitch(files);
+    let bodies = Bodies { disk, files: &found.files };
+    let torn = cut_tail(&bodies, &mut files)?;
+    let steps = stitch(files);
     // One page may be the seal of a first open that was cut short.
     if steps.is_empty() && marked > 1 {
         return Err(WalError::Unreadable);
     }
-    let bodies = Bodies { disk, files: &found.files };
-    let torn = cut_tail(&bodies, &mut steps)?;
     let replay = Replay::run(&steps);
     let mut end = find_end(&steps, &options, &lens);
     let torn = torn.or(torn_head(disk, found.files.get(&end.generation), &end)?);
@@ -70,6 +70,12 @@ fn read(disk: &dyn Disk, options: WalOptions, found: &Found) -> Result<(Wal, Rec
     for step in &steps {
         if let Step::Batch { generation, head, .. } = step {
             head.table.iter().for_each(|descriptor| ledger.record(*generation, descriptor));
+        }
+    }
+    let start = needed_from(&steps);
+    for (id, group) in &recovery.groups {
+        if group.damage.as_ref().is_some_and(|d| d.unknown_end || d.lost_hard_state) {
+            ledger.condemn(*id, start);
         }
     }
     end.lost |= fresh;
@@ -122,30 +128,38 @@ fn scan_files(
     Ok((scanned, marked))
 }
 
-/// Drops the last batch if it is above what is known to be synced and not there in whole.
-fn cut_tail(bodies: &Bodies<'_>, steps: &mut Vec<Step>) -> Result<Option<TornTail>, WalError> {
-    let heads = steps.iter().filter_map(|step| match step {
-        Step::Batch { head, .. } => Some(head.synced),
-        Step::Hole(_) => None,
-    });
+/// Drops the last batch if it is above what is known to be synced and not there in whole. This comes before
+/// anything is concluded from it: its start already counts on what it would have superseded.
+fn cut_tail(bodies: &Bodies<'_>, files: &mut [Scanned]) -> Result<Option<TornTail>, WalError> {
+    let heads = files.iter().flat_map(|file| &file.found).map(|batch| batch.head.synced);
     let synced = heads.max().unwrap_or(0);
-    let Some(Step::Batch { generation, offset: Some(offset), head }) = steps.last() else {
+    let Some(file) = files.iter_mut().rev().find(|file| !file.found.is_empty()) else {
         return Ok(None);
     };
-    if head.next_lsn() - 1 <= synced {
+    let generation = file.generation;
+    let Some(last) = file.found.last().filter(|last| last.head.next_lsn() - 1 > synced) else {
         return Ok(None);
-    }
-    let mut at = offset + head.bodies_at();
-    for descriptor in &head.table {
-        let place = Place { generation: *generation, offset: Some(at), descriptor: *descriptor };
+    };
+    let (offset, lsn) = (last.offset, last.head.first_lsn);
+    let mut at = offset + last.head.bodies_at();
+    for descriptor in &last.head.table {
+        let place = Place { generation, offset: Some(at), descriptor: *descriptor };
         if bodies.read(&place)?.is_none() {
-            let torn = TornTail { generation: *generation, offset: *offset, lsn: head.first_lsn };
-            steps.pop();
-            return Ok(Some(torn));
+            file.found.pop();
+            return Ok(Some(TornTail { generation, offset, lsn }));
         }
         at += u64::from(descriptor.length);
     }
     Ok(None)
+}
+
+/// The oldest generation that the log said it needs.
+fn needed_from(steps: &[Step]) -> u64 {
+    let starts = steps.iter().filter_map(|step| match step {
+        Step::Batch { head, .. } => Some(head.start),
+        Step::Hole(_) => None,
+    });
+    starts.max().unwrap_or(0)
 }
 
 /// The generation of the last batch that is there.

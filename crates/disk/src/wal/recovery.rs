@@ -57,7 +57,8 @@ pub struct Damage {
     pub beyond: Vec<Entry>,
     /// The base, or without one the description, is gone: the state must come from a peer.
     pub lost_base: Option<LostBase>,
-    /// A vote may be forgotten: the replica must come back under a new id, as a learner.
+    /// A vote may be forgotten: the replica must come back under a new id, as a learner. The log takes nothing but a
+    /// destroy, or the create of another replica, for its group.
     pub lost_hard_state: bool,
     /// The log may have gone on, or may have been another one: as for a lost hard state.
     pub unknown_end: bool,

@@ -77,10 +77,9 @@ impl Live {
         let broken = self.chain.is_some_and(|before| descriptor.link(before) != descriptor.chain);
         if broken {
             self.hard_state = None;
-            self.doubtful_below = match descriptor.kind {
-                RecordKind::Entry => descriptor.index,
-                _ => self.last().saturating_add(1),
-            };
+            // Entries may be lost that would come behind the known ones, also behind a base that keeps them; only
+            // an entry says where the log went on.
+            self.doubtful_below = u64::MAX;
         }
         self.chain = Some(descriptor.chain);
         self.open_end = false;
@@ -153,6 +152,10 @@ impl Replay {
             }
             _ => {}
         }
-        self.groups.entry(group).or_insert_with(|| Live::new(replica)).record(place);
+        // The first one known of a group, and not its create: what came before may be in a hole.
+        let in_doubt = !self.lost.is_empty() && kind != RecordKind::Create;
+        let doubtful_below = if in_doubt { u64::MAX } else { 0 };
+        let fresh = || Live { doubtful_below, ..Live::new(replica) };
+        self.groups.entry(group).or_insert_with(fresh).record(place);
     }
 }

@@ -1,6 +1,7 @@
 mod damage;
 mod model;
 mod power;
+mod property;
 mod reclaim;
 
 use bytes::Bytes;

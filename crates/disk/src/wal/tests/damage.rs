@@ -139,9 +139,36 @@ fn a_group_that_continues_its_chain_lost_nothing_in_a_hole() {
     assert_eq!(recovery.groups[&OTHER].damage, None);
     assert_eq!(indexes(&recovery.groups[&OTHER].entries), [1, 2, 3]);
     assert!(recovery.groups[&G].damage.clone().unwrap().unknown_end);
-    // A base that needs nothing of the time before makes G whole again.
-    write_base(&disk, &mut wal, G, 9, 10);
-    assert_eq!(opened(&disk).1.groups[&G].damage, None);
+    // Nothing that is added may make G look whole; only another replica is.
+    let mut batch = WalBatch::new();
+    batch.hard_state(G, R, HardState { term: 9, vote: R, commit: 0 });
+    assert!(matches!(wal.write(&disk, &[batch]), Err(WalError::Refused { group: G, .. })));
+    let mut batch = WalBatch::new();
+    batch.create(G, ReplicaId(77), 9, Bytes::new()).unwrap();
+    batch.hard_state(G, ReplicaId(77), HardState::default());
+    wal.append(&disk, &[batch]).unwrap();
+    let group = &opened(&disk).1.groups[&G];
+    assert_eq!((group.replica, &group.damage), (ReplicaId(77), &None));
+}
+
+#[test]
+fn a_base_behind_a_hole_does_not_hide_the_entries_that_it_kept() {
+    let disk = MemDisk::new();
+    let mut wal = with_entries(&disk, 4);
+    let hole = wal.current.offset;
+    for index in 5..=8 {
+        append_entry(&disk, &mut wal, G, index);
+    }
+    let base_at = wal.current.offset;
+    write_base(&disk, &mut wal, G, 6, 7);
+    wal.seal(&disk).unwrap();
+    for at in (hole..base_at).step_by(4096) {
+        assert!(disk.flip_bit(PATH, at, 0));
+    }
+    assert!(disk.flip_bit(PATH, base_at + 72 + 128, 0), "the copy of the last one's head");
+    let group = &opened(&disk).1.groups[&G];
+    assert!(group.damage.as_ref().unwrap().unknown_end, "7 and 8 were synced");
+    assert_eq!(group.base, Some(base(6)));
 }
 
 #[test]

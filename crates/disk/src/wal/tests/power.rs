@@ -49,7 +49,10 @@ impl Run {
         let (_, recovery) = Wal::open(disk, small()).unwrap();
         let created = self.in_flight.as_ref().unwrap_or(&self.acknowledged).created();
         let found = Model::recovered(&recovery, created);
-        let found = found.unwrap_or_else(|| panic!("{context}: damage in {recovery:?}"));
+        let found = found.unwrap_or_else(|| {
+            let damage: Vec<_> = recovery.groups.values().map(|g| g.damage.as_ref()).collect();
+            panic!("{context}: {:?} {:?} {damage:?}", recovery.lost, recovery.torn)
+        });
         let acknowledged = found.groups == self.acknowledged.groups;
         let in_flight = self.in_flight.as_ref().is_some_and(|model| found.groups == model.groups);
         assert!(acknowledged || in_flight, "{context}");

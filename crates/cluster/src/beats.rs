@@ -1,0 +1,100 @@
+//! Beats: the sign of life of a server with a store.
+//!
+//! They leave a thread of their own, so that nothing else this server does delays them, and only while its shards
+//! turn and its disk writes: a server that hangs must not keep its groups hostage (DESIGN.md §3.3).
+
+use std::io;
+use std::sync::Arc;
+use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
+use std::thread;
+use std::time::Duration;
+
+use bytes::{BufMut, Bytes, BytesMut};
+use flotilla_raft::StoreId;
+
+use crate::links::Links;
+use crate::store::LocalStore;
+
+/// Time from one beat to the next.
+const INTERVAL: Duration = Duration::from_millis(100);
+
+/// The version that a beat begins with.
+const VERSION: u8 = 1;
+
+/// One beat: `version 1 (u8) | boot id (u64) | store id (u64) | number (u64)`, little-endian.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Beat {
+    /// Which life of the process.
+    pub(crate) boot: u64,
+    /// Which store.
+    pub(crate) store: StoreId,
+    /// Counts the beats of a life, from 1.
+    pub(crate) number: u64,
+}
+
+impl Beat {
+    pub(crate) fn encode(self) -> Bytes {
+        let mut bytes = BytesMut::with_capacity(25);
+        bytes.put_u8(VERSION);
+        bytes.put_u64_le(self.boot);
+        bytes.put_u64_le(self.store.0);
+        bytes.put_u64_le(self.number);
+        bytes.freeze()
+    }
+
+    /// `None` for anything that is no beat of this version.
+    pub(crate) fn decode(bytes: &[u8]) -> Option<Self> {
+        let (&version, rest) = bytes.split_first()?;
+        let (fields, rest) = rest.as_chunks::<8>();
+        let &[boot, store, number] = fields else { return None };
+        let is_whole = version == VERSION && rest.is_empty();
+        let [boot, store, number] = [boot, store, number].map(u64::from_le_bytes);
+        is_whole.then_some(Self { boot, store: StoreId(store), number })
+    }
+}
+
+/// Ends the thread when it is dropped.
+pub(crate) struct Beating {
+    _stop: Sender<()>,
+}
+
+/// Begins to beat.
+pub(crate) fn start(
+    links: Arc<Links>,
+    jetstream: Arc<dyn LocalStore>,
+    store: StoreId,
+    boot: u64,
+) -> io::Result<Beating> {
+    let (stop, stopped) = channel();
+    thread::Builder::new().name("beats".to_owned()).spawn(move || {
+        let mut beat = Beat { boot, store, number: 0 };
+        while stopped.recv_timeout(INTERVAL) == Err(RecvTimeoutError::Timeout) {
+            if jetstream.is_well() {
+                beat.number += 1;
+                links.handle.beat(&beat.encode());
+            }
+        }
+    })?;
+    Ok(Beating { _stop: stop })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn beats_survive_the_wire(boot: u64, store: u64, number: u64) {
+            let beat = Beat { boot, store: StoreId(store), number };
+            prop_assert_eq!(Beat::decode(&beat.encode()), Some(beat));
+        }
+
+        #[test]
+        fn anything_else_is_no_beat(bytes in prop::collection::vec(any::<u8>(), 0..40)) {
+            if let Some(beat) = Beat::decode(&bytes) {
+                prop_assert_eq!(&beat.encode()[..], &bytes[..]);
+            }
+        }
+    }
+}

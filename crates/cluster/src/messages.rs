@@ -1,0 +1,160 @@
+//! What arrives on the messages lane: one task per link, so that a flood of messages holds up no Raft bundle and no
+//! beat.
+
+use std::str::Utf8Error;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use flotilla_routes::PeerId;
+use flotilla_routes::interest::{RoutedMessage, Statement};
+use flotilla_server_core::router::PeerBatch;
+use flotilla_server_core::{Account, Interest, Message, Origin, RouterHandle};
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+
+use crate::envelope::{Envelope, FrameError};
+use crate::interest::Neighbours;
+use crate::links::Links;
+use crate::store::LocalStore;
+
+/// Events of one link that wait, each of 64 KiB or one longer frame. When they are full, all links wait.
+const WAITING: usize = 1024;
+
+/// What the tasks work with.
+pub(crate) struct Messages {
+    pub(crate) links: Arc<Links>,
+    pub(crate) neighbours: Arc<Neighbours>,
+    pub(crate) router: RouterHandle,
+    pub(crate) jetstream: Option<Arc<dyn LocalStore>>,
+}
+
+/// The task of one link. It ends, and the router forgets the server, when this is dropped.
+pub(crate) struct Worker {
+    frames: mpsc::Sender<Vec<Bytes>>,
+    task: JoinHandle<()>,
+}
+
+impl Worker {
+    /// Begins when the task of the previous link to the same server has ended.
+    pub(crate) fn start(
+        messages: Arc<Messages>,
+        peer: PeerId,
+        previous: Option<JoinHandle<()>>,
+    ) -> Self {
+        let (frames, receiver) = mpsc::channel(WAITING);
+        let task = tokio::spawn(async move {
+            if let Some(previous) = previous {
+                // It cannot have panicked without being logged; its end is all that counts.
+                drop(previous.await);
+            }
+            messages.serve(peer, receiver).await;
+        });
+        Self { frames, task }
+    }
+
+    /// Takes frames of one event.
+    pub(crate) async fn take(&self, frames: Vec<Bytes>) {
+        // Fails only if the task panicked; the link is then good for nothing but what is no message.
+        drop(self.frames.send(frames).await);
+    }
+
+    /// Ends the task after what waits.
+    pub(crate) fn end(self) -> JoinHandle<()> {
+        self.task
+    }
+}
+
+impl Messages {
+    async fn serve(&self, peer: PeerId, mut frames: mpsc::Receiver<Vec<Bytes>>) {
+        // Nothing is forwarded to a server before its interest is known, which is read behind this.
+        self.neighbours.tell_all(peer, &self.router).await;
+        while let Some(frames) = frames.recv().await {
+            if let Err(error) = self.deliver(peer, frames) {
+                self.links.refuse(peer, &error);
+            }
+        }
+        self.router.peer_gone(flotilla_server_core::PeerId(peer.get()));
+    }
+
+    fn deliver(&self, peer: PeerId, frames: Vec<Bytes>) -> Result<(), FrameError> {
+        let mut delivery = Delivery {
+            router: &self.router,
+            peer: flotilla_server_core::PeerId(peer.get()),
+            batch: self.router.batch_from_peer(),
+            account: None,
+        };
+        for frame in frames {
+            match Envelope::decode(frame)? {
+                Envelope::Message(message) => delivery.message(&message)?,
+                Envelope::Statement(statement) => delivery.statement(&statement)?,
+                Envelope::Forwarded(message) => self.give_to_jetstream(&message)?,
+            }
+        }
+        Ok(())
+    }
+
+    fn give_to_jetstream(&self, message: &RoutedMessage) -> Result<(), FrameError> {
+        // A server without JetStream leads nothing: the sender is out of date.
+        let Some(jetstream) = &self.jetstream else { return Ok(()) };
+        let (account, subject) = (text(&message.account)?, text(&message.subject)?);
+        let reply = message.reply.as_ref().map(text).transpose()?;
+        let headers = message.headers.as_ref();
+        jetstream.forwarded(account, subject, reply, headers, &message.payload);
+        Ok(())
+    }
+}
+
+/// The frames of one event on their way to this server's subscribers.
+struct Delivery<'r> {
+    router: &'r RouterHandle,
+    peer: flotilla_server_core::PeerId,
+    batch: PeerBatch<'r>,
+    /// The account of the message before, which is most often that of the next.
+    account: Option<Arc<Account>>,
+}
+
+impl Delivery<'_> {
+    fn message(&mut self, message: &RoutedMessage) -> Result<(), FrameError> {
+        let name = text(&message.account)?;
+        if self.account.as_ref().is_none_or(|account| account.name() != name) {
+            self.account = self.router.find_account(name);
+        }
+        // Nobody listens in an account that is not known here.
+        let Some(account) = &self.account else { return Ok(()) };
+        let queues = message.queues.iter().map(text).collect::<Result<Vec<_>, _>>()?;
+        let message = Message {
+            account,
+            subject: text(&message.subject)?,
+            shown: message.shown.as_ref().map(text).transpose()?,
+            reply: message.reply.as_ref().map(text).transpose()?,
+            headers: message.headers.as_ref(),
+            payload: &message.payload,
+            origin: Origin::Peer(self.peer),
+        };
+        self.batch.deliver(&message, &queues);
+        Ok(())
+    }
+
+    fn statement(&self, statement: &Statement) -> Result<(), FrameError> {
+        if statement.replaces {
+            self.router.peer_gone(self.peer);
+        }
+        for interest in &statement.interests {
+            let stated = Interest {
+                account: text(&interest.account)?,
+                subject: text(&interest.subject)?,
+                queue: interest.queue.as_ref().map(text).transpose()?,
+                weight: interest.weight,
+            };
+            // The other server took it from a client, so that a later version may know more subjects than this one.
+            if let Err(error) = self.router.remote_interest(self.peer, stated) {
+                log::warn!("Interest of another server is passed over: {error}");
+            }
+        }
+        Ok(())
+    }
+}
+
+fn text(bytes: &Bytes) -> Result<&str, Utf8Error> {
+    std::str::from_utf8(bytes)
+}

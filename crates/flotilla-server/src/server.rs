@@ -1,0 +1,293 @@
+//! The server, put together from its parts: the router, client connections, JetStream, the cluster, monitoring.
+
+mod identity;
+mod monitoring;
+mod ports;
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use flotilla_cluster::{Alone, Cluster, ClusterHandle, Entering, JetStreamLink};
+use flotilla_config::{Configuration, Options};
+use flotilla_jetstream::{ApiOptions, JetStream, JetStreamOptions, Opened};
+use flotilla_jsapi::consumer::ConsumerBounds;
+use flotilla_jsapi::stream::StreamLimits;
+use flotilla_meta::PeerLimits;
+use flotilla_monitor::{Monitor, MonitorOptions};
+use flotilla_server_core::{ClientListener, ClientOptions, RouterHandle};
+
+use crate::log::Logger;
+use identity::Identity;
+use monitoring::Source;
+
+/// How long the leaderships of this server may take to find others when it leaves.
+const HAND_OVER: Duration = Duration::from_millis(500);
+/// The cluster's name in answers of a server that has none.
+const NO_CLUSTER: &str = "";
+
+/// A running server.
+pub struct Server {
+    options: Options,
+    identity: Arc<Identity>,
+    router: RouterHandle,
+    clients: Arc<ClientListener>,
+    jetstream: Option<Arc<JetStream>>,
+    cluster: Option<ClusterHandle>,
+    /// Keeps a store without a cluster entering its own.
+    _entering: Option<Entering>,
+    monitor: Option<Monitor>,
+    files: Vec<PathBuf>,
+}
+
+impl Server {
+    /// Starts everything that the options ask for. Clients are served when this returns.
+    ///
+    /// # Errors
+    /// When a part cannot start; what had started is stopped.
+    pub async fn start(options: Options) -> anyhow::Result<Self> {
+        let opened = open_store(&options)?;
+        let identity = Arc::new(Identity::new(&options, opened.as_ref()));
+        log::info!("  Name:     {}", identity.name);
+        log::info!("  ID:       {}", identity.id);
+        let router = RouterHandle::new();
+        let client_options = ClientOptions::from_config(&options, identity.info(&options))
+            .context("client connections")?;
+        let clients = ClientListener::bind(client_options, router.clone()).await;
+        let clients = Arc::new(clients.context("client connections")?);
+        log::info!("Listening for client connections on {}", clients.local_addr());
+        let (jetstream, cluster, entering) =
+            join(&options, &identity, opened, &router, &clients)?;
+        if let Some(jetstream) = &jetstream {
+            enable_accounts(&options, &router, jetstream);
+        }
+        let mut server = Self {
+            options,
+            identity,
+            router,
+            clients,
+            jetstream,
+            cluster,
+            _entering: entering,
+            monitor: None,
+            files: Vec::new(),
+        };
+        server.start_monitor().await?;
+        server.write_files()?;
+        Ok(server)
+    }
+
+    async fn start_monitor(&mut self) -> anyhow::Result<()> {
+        let Some(listen) = &self.options.monitor else { return Ok(()) };
+        let source = Source::new(
+            self.options.clone(),
+            self.identity.clone(),
+            self.router.clone(),
+            self.clients.clone(),
+            self.jetstream.clone(),
+            self.cluster.clone(),
+        );
+        let host = self.options.monitor_host().to_owned();
+        let options = MonitorOptions::new(host, listen.port.to_bind());
+        let monitor = Monitor::bind(&options, Arc::new(source)).await;
+        let monitor = monitor.context("monitoring")?;
+        log::info!("Starting http monitor on {}", monitor.local_addr());
+        self.monitor = Some(monitor);
+        Ok(())
+    }
+
+    fn write_files(&mut self) -> anyhow::Result<()> {
+        if let Some(path) = &self.options.pid_file {
+            let pid = std::process::id().to_string();
+            std::fs::write(path, pid).with_context(|| format!("pid file {}", path.display()))?;
+            self.files.push(path.clone());
+        }
+        if let Some(dir) = &self.options.ports_file_dir {
+            let monitor = self.monitor.as_ref().map(Monitor::local_addr);
+            let cluster = self.cluster.as_ref().map(ClusterHandle::local_addr);
+            let clients = self.clients.local_addr();
+            let path = ports::write(dir, clients, monitor, cluster)
+                .with_context(|| format!("ports file in {}", dir.display()))?;
+            self.files.push(path);
+        }
+        Ok(())
+    }
+
+    /// Where clients are served.
+    #[must_use]
+    pub fn client_addr(&self) -> SocketAddr {
+        self.clients.local_addr()
+    }
+
+    /// Takes over what can be changed in a running server; all of it, or nothing.
+    pub fn reload(&mut self, configuration: Configuration, logger: &Logger) {
+        let Configuration { options, warnings, .. } = configuration;
+        for warning in warnings {
+            log::warn!("{warning}");
+        }
+        let changes = match flotilla_config::reload_diff(&self.options, &options) {
+            Ok(changes) => changes,
+            Err(refused) => {
+                for refusal in refused {
+                    log::error!("Nothing is reloaded: {refusal}");
+                }
+                return;
+            }
+        };
+        match ClientOptions::from_config(&options, self.identity.info(&options)) {
+            Ok(client_options) => self.clients.reload(client_options),
+            Err(error) => {
+                log::error!("Nothing is reloaded: {error}");
+                return;
+            }
+        }
+        if let Err(error) = logger.configure(&options.logging) {
+            log::error!("The log stays as it is: {error}");
+        }
+        if let Some(jetstream) = &self.jetstream {
+            enable_accounts(&options, &self.router, jetstream);
+        }
+        for change in &changes {
+            log::info!("Reloaded: {change}");
+        }
+        self.options = options;
+        log::info!("Reloaded server configuration");
+    }
+
+    /// Leaves gently: what is led here is handed over, and clients are sent to other servers bit by bit.
+    pub async fn lame_duck(&self) {
+        if let Some(jetstream) = &self.jetstream {
+            jetstream.hand_over();
+        }
+        let lame_duck = &self.options.lame_duck;
+        self.clients.lame_duck(lame_duck.grace_period, lame_duck.duration).await;
+    }
+
+    /// Stops everything. What was acknowledged is on stable storage already.
+    pub async fn shutdown(mut self) {
+        if let Some(monitor) = self.monitor.take() {
+            monitor.shutdown().await;
+        }
+        if let Some(jetstream) = &self.jetstream {
+            jetstream.hand_over();
+            tokio::time::sleep(HAND_OVER).await;
+        }
+        self.clients.shutdown().await;
+        if let Some(cluster) = &self.cluster {
+            cluster.shutdown().await;
+        }
+        if let Some(jetstream) = self.jetstream.take() {
+            // It waits for the disk.
+            let stopped = tokio::task::spawn_blocking(move || jetstream.stop()).await;
+            drop(stopped);
+        }
+        for file in &self.files {
+            drop(std::fs::remove_file(file));
+        }
+    }
+}
+
+fn open_store(options: &Options) -> anyhow::Result<Option<Opened>> {
+    let Some(jetstream) = &options.jetstream else { return Ok(None) };
+    let store_dir = store_dir(options);
+    log::info!("Starting JetStream");
+    log::info!("  Store Directory: \"{}\"", store_dir.display());
+    let name = identity::server_name(options);
+    let nanoseconds = |d: Duration| i64::try_from(d.as_nanos()).unwrap_or(i64::MAX);
+    let api = ApiOptions {
+        server_name: name.clone(),
+        cluster_name: options.is_clustered().then(|| cluster_name(options).to_owned()),
+        domain: None,
+        server_version: identity::NATS_VERSION.to_owned(),
+        stream_limits: StreamLimits {
+            duplicate_window: jetstream.limits.duplicate_window.map(nanoseconds),
+            ..StreamLimits::default()
+        },
+        consumer_bounds: ConsumerBounds {
+            max_ack_pending: jetstream.limits.max_ack_pending.map(u64::from),
+            max_request_batch: jetstream.limits.max_request_batch,
+        },
+    };
+    let opened = flotilla_jetstream::open(JetStreamOptions {
+        store_dir,
+        server_name: name,
+        cluster_name: cluster_name(options).to_owned(),
+        tags: options.server_tags.clone(),
+        limits: PeerLimits {
+            jetstream: true,
+            max_file_store: jetstream.max_file_store,
+            max_memory_store: jetstream.max_memory_store,
+            max_ha_assets: jetstream.limits.max_ha_assets,
+        },
+        unique_tag: jetstream.unique_tag.clone(),
+        wal_max_size: options.tuning.wal_max_size,
+        api,
+    });
+    opened.context("JetStream").map(Some)
+}
+
+/// The store: `jetstream` in the configured directory, as in the reference server.
+fn store_dir(options: &Options) -> PathBuf {
+    let default = || std::env::temp_dir().join("nats");
+    options.store_dir().map_or_else(default, std::path::Path::to_path_buf).join("jetstream")
+}
+
+fn cluster_name(options: &Options) -> &str {
+    options.cluster.name.as_deref().unwrap_or(NO_CLUSTER)
+}
+
+type Joined = (Option<Arc<JetStream>>, Option<ClusterHandle>, Option<Entering>);
+
+/// Starts JetStream and the routes, each with the other as its way out.
+fn join(
+    options: &Options,
+    identity: &Arc<Identity>,
+    opened: Option<Opened>,
+    router: &RouterHandle,
+    clients: &Arc<ClientListener>,
+) -> anyhow::Result<Joined> {
+    if !options.is_clustered() {
+        let Some(opened) = opened else { return Ok((None, None, None)) };
+        let (cluster, bootstrap) = (opened.cluster(), opened.bootstrap());
+        let jetstream = Arc::new(opened.start(router, Arc::new(Alone)).context("JetStream")?);
+        let link = JetStreamLink::new(Arc::clone(&jetstream), cluster, bootstrap, 1);
+        let entering = Alone.start(link).context("JetStream")?;
+        return Ok((Some(jetstream), None, Some(entering)));
+    }
+    let routes = identity.routes(options, opened.as_ref(), clients.local_addr())?;
+    let tell_client_urls = (!options.cluster.no_advertise).then(|| {
+        let own = identity.client_urls(options, clients.local_addr());
+        let clients = Arc::clone(clients);
+        let tell: flotilla_cluster::TellClientUrls = Arc::new(move |urls: Vec<String>| {
+            clients.update_info(|info| info.connect_urls = own.iter().cloned().chain(urls).collect());
+        });
+        tell
+    });
+    let bound = Cluster::bind(flotilla_cluster::Options { routes, tell_client_urls });
+    let bound = bound.context("cluster")?;
+    log::info!("Cluster name is {}", cluster_name(options));
+    log::info!("Listening for route connections on {}", bound.handle().local_addr());
+    let Some(opened) = opened else {
+        let cluster = bound.start(router, None).context("cluster")?;
+        return Ok((None, Some(cluster), None));
+    };
+    let (in_cluster, bootstrap) = (opened.cluster(), opened.bootstrap());
+    let remote = Arc::new(bound.handle());
+    let jetstream = Arc::new(opened.start(router, remote).context("JetStream")?);
+    let expected = identity.expected_stores(options, bound.handle().local_addr());
+    let link = JetStreamLink::new(Arc::clone(&jetstream), in_cluster, bootstrap, expected);
+    let cluster = bound.start(router, Some(link)).context("cluster")?;
+    Ok((Some(jetstream), Some(cluster), None))
+}
+
+/// Gives JetStream to the accounts that have it: those that say so, and the global one where none is configured.
+fn enable_accounts(options: &Options, router: &RouterHandle, jetstream: &JetStream) {
+    let configured = options.accounts.iter().filter(|(_, account)| account.jetstream.is_some());
+    let names = configured.map(|(name, _)| name.as_str());
+    let global = [flotilla_config::GLOBAL_ACCOUNT, &options.system_account];
+    for name in global.into_iter().chain(names) {
+        jetstream.api().enable(&router.account(name));
+    }
+}
