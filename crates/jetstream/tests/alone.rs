@@ -176,7 +176,7 @@ async fn messages_pass_from_publishers_to_consumers_and_outlive_the_server() {
     }
     let consumer: ConsumerInfo =
         server.api(ReplyKind::ConsumerCreate, "CONSUMER.CREATE.S.C", CONSUMER).await;
-    assert_eq!(consumer.num_pending, 3);
+    assert_eq!(consumer.config.durable_name, "C");
 
     let mut inbox = server.listen("_INBOX.pull");
     server.publish("$JS.API.CONSUMER.MSG.NEXT.S.C", "_INBOX.pull", r#"{"batch":5,"no_wait":true}"#);

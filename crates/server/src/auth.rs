@@ -38,6 +38,9 @@ pub struct AuthOptions {
     pub token: Option<String>,
     /// Who a client is that gives no credentials: the name of one of `users`.
     pub no_auth_user: Option<String>,
+    /// The account of operators. Where only it has users, everybody else is in `$G` without credentials, as with the
+    /// reference server.
+    pub system_account: Option<String>,
 }
 
 /// A secret is kept as a bcrypt hash, which this server cannot check.
@@ -74,6 +77,7 @@ impl AuthOptions {
             users: global.chain(others).collect::<Result<_, _>>()?,
             token: token.map(|token| plain(token, || "the token".to_owned())).transpose()?,
             no_auth_user: options.no_auth_user.clone(),
+            system_account: Some(options.system_account.clone()),
         })
     }
 }
@@ -90,11 +94,12 @@ fn plain(
 
 impl fmt::Debug for AuthOptions {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { users, token, no_auth_user } = self;
+        let Self { users, token, no_auth_user, system_account } = self;
         f.debug_struct("AuthOptions")
             .field("users", users)
             .field("token", &token.is_some())
             .field("no_auth_user", no_auth_user)
+            .field("system_account", system_account)
             .finish()
     }
 }
@@ -114,6 +119,7 @@ pub struct Authenticator {
     users: BTreeMap<String, (Secret, Admission)>,
     token: Option<Secret>,
     without_credentials: Option<Admission>,
+    is_open: bool,
 }
 
 impl Authenticator {
@@ -128,17 +134,22 @@ impl Authenticator {
             .iter()
             .map(|user| (user.name.clone(), (Secret::new(&user.password), admission(user))))
             .collect();
+        let operator = |account: &str| options.system_account.as_deref() == Some(account);
+        let only_operators = users.values().all(|(_, admission)| operator(&admission.account));
+        let is_open =
+            only_operators && options.token.is_none() && options.no_auth_user.is_none();
         let without_credentials = match &options.no_auth_user {
             Some(name) => users.get(name).map(|(_, admission)| admission.clone()),
-            None if users.is_empty() && options.token.is_none() => Some(Admission::anonymous()),
+            None if is_open => Some(Admission::anonymous()),
             None => None,
         };
-        Self { users, token: options.token.as_deref().map(Secret::new), without_credentials }
+        let token = options.token.as_deref().map(Secret::new);
+        Self { users, token, without_credentials, is_open }
     }
 
     /// Must a client give credentials? This is `INFO`'s `auth_required`.
     pub fn is_required(&self) -> bool {
-        !self.users.is_empty() || self.token.is_some()
+        !self.is_open
     }
 
     /// Who a client is before, or without, giving credentials; `None` if it must give some.
@@ -148,7 +159,7 @@ impl Authenticator {
 
     /// Who the client behind `connect` is; `None` if it may not connect.
     pub fn admit(&self, connect: &Connect) -> Option<Admission> {
-        if !self.is_required() {
+        if self.users.is_empty() && self.token.is_none() {
             // As with the reference server, credentials nobody asked for do no harm.
             return self.without_credentials.clone();
         }
@@ -251,7 +262,8 @@ mod tests {
     #[test]
     fn the_no_auth_user_is_for_those_who_give_nothing() {
         let users = vec![user("a", "1", "A")];
-        let options = AuthOptions { users, no_auth_user: Some("a".into()), token: None };
+        let options =
+            AuthOptions { users, no_auth_user: Some("a".into()), ..AuthOptions::default() };
         let judge = Authenticator::new(&options);
         assert_eq!(judge.admit(&connect(None, None, None)).unwrap().account, "A");
         assert_eq!(judge.admit(&connect(Some("a"), Some("wrong"), None)), None);
@@ -259,9 +271,24 @@ mod tests {
     }
 
     #[test]
+    fn where_only_operators_have_users_everybody_else_needs_no_credentials() {
+        let users = vec![user("admin", "s3cret", "$SYS")];
+        let options =
+            AuthOptions { users, system_account: Some("$SYS".into()), ..AuthOptions::default() };
+        let judge = Authenticator::new(&options);
+        assert!(!judge.is_required());
+        let account = |connect: &Connect| judge.admit(connect).map(|a| a.account);
+        assert_eq!(account(&connect(None, None, None)).as_deref(), Some(GLOBAL_ACCOUNT));
+        let operator = connect(Some("admin"), Some("s3cret"), None);
+        assert_eq!(account(&operator).as_deref(), Some("$SYS"));
+        assert_eq!(account(&connect(Some("admin"), Some("guess"), None)), None);
+    }
+
+    #[test]
     fn debug_output_holds_no_secret() {
         let users = vec![user("a", "hunter2", "A")];
-        let options = AuthOptions { users, token: Some("hunter2".into()), no_auth_user: None };
+        let options =
+            AuthOptions { users, token: Some("hunter2".into()), ..AuthOptions::default() };
         let shown = format!("{options:?} {:?}", Authenticator::new(&options));
         assert!(!shown.contains("hunter2"), "{shown}");
     }

@@ -60,7 +60,7 @@ impl Fleet for Node {
         let world = self.world.upgrade().unwrap();
         if world.roll(100) >= world.loss {
             let to = lock(&world.stores)[&to].messages.clone();
-            drop(to.try_send((self.id, *message)));
+            let _ = to.try_send((self.id, *message)); // a full one loses it, as the network does
         }
     }
 

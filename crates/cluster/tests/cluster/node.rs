@@ -87,8 +87,8 @@ impl Setup {
         let tell: flotilla_cluster::TellClientUrls =
             Arc::new(move |urls| *told.lock().unwrap() = urls);
         let leaders = Arc::new(Leaders::default());
-        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all();
-        let runtime = runtime.build().unwrap();
+        let mut runtime = tokio::runtime::Builder::new_multi_thread();
+        let runtime = runtime.worker_threads(2).enable_all().build().unwrap();
         let link = self.store.clone().map(|store| self.link(store, leaders.clone()));
         let options = Options { routes, tell_client_urls: Some(tell) };
         let handle = runtime.block_on(async {
@@ -103,6 +103,7 @@ impl Setup {
 
     fn link(&self, store: Arc<FakeStore>, leaders: Arc<Leaders>) -> JetStreamLink {
         let limits = PeerLimits { jetstream: true, ..PeerLimits::default() };
+        let bootstrap = store.file.lock().unwrap().clone();
         JetStreamLink {
             leaders,
             info: ServerInfo {
@@ -113,7 +114,7 @@ impl Setup {
                 limits,
             },
             cluster: None,
-            bootstrap: store.file.lock().unwrap().clone(),
+            bootstrap,
             expected: self.expected,
             jetstream: store,
         }

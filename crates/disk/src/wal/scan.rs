@@ -81,8 +81,10 @@ pub(super) fn stitch(mut files: Vec<Scanned>) -> Vec<Step> {
     for (nth, file) in files.into_iter().enumerate() {
         let mut free_from = Some(0);
         for batch in file.found {
-            let first_of_log = nth == 0 && complete && batch.offset == 0;
+            let begins = nth == 0 && complete;
+            let first_of_log = begins && batch.offset == 0;
             if !first_of_log && expected != Some(batch.head.first_lsn) {
+                let free_from = free_from.filter(|_| begins || expected.is_some());
                 close_gap(&mut steps, &batch, file.generation, expected, free_from);
             }
             expected = Some(batch.head.next_lsn());
@@ -111,7 +113,8 @@ fn close_gap(
     let copy = next.previous.as_ref().filter(|copy| copy.next_lsn() == next.head.first_lsn);
     let copy = copy.filter(|copy| expected.is_none_or(|expected| copy.first_lsn >= expected));
     let known_from = copy.map_or(next.head.first_lsn, |copy| copy.first_lsn);
-    // Without an expectation the log's beginning is what is missing, unless the copy is that.
+    // Without an expectation the log's beginning is what is missing, unless the copy is that: in the file with which
+    // the log begins (in another one `free_from` is not known then).
     let at = copy.and_then(|copy| {
         let at = next.offset.checked_sub(copy.batch_len()?)?;
         (copy.generation == generation && free_from.is_some_and(|free| at >= free)).then_some(at)

@@ -250,6 +250,17 @@ fn a_missing_file_condemns_exactly_those_who_may_have_been_in_it() {
 }
 
 #[test]
+fn a_missing_first_file_is_noticed_also_when_the_next_ones_first_head_is_rotten() {
+    let disk = MemDisk::new();
+    many_files(&disk);
+    assert!(disk.lose_file(&log_path(1)));
+    assert!(disk.flip_bit(&log_path(2), 20, 0));
+    let (_, recovery) = opened(&disk);
+    assert_eq!(recovery.lost.len(), 1);
+    assert!(recovery.groups[&G].damage.clone().unwrap().unknown_end);
+}
+
+#[test]
 fn a_file_cut_short_is_noticed() {
     let whole = MemDisk::new();
     let (mut wal, offsets) = two_groups(&whole);
