@@ -59,9 +59,8 @@ impl Links {
     pub(crate) fn send_for_sure(&self, peer: PeerId, lane: Lane, frame: Parts) -> bool {
         let sent = self.send(peer, lane, frame);
         if sent == Sent::Refused {
-            log::warn!(
-                "The route to {peer} is cut, since it does not take lane {lane} fast enough"
-            );
+            let name = self.name_of(peer);
+            log::warn!("Route to {name} is cut, since it takes lane {lane} too slowly");
             self.handle.disconnect(peer, "slow consumer");
         }
         sent == Sent::OnItsWay
@@ -69,7 +68,7 @@ impl Links {
 
     /// Cuts a link whose other end does not keep to the protocol.
     pub(crate) fn refuse(&self, peer: PeerId, why: &dyn std::fmt::Display) {
-        log::error!("The route to {peer} is cut: {why}");
+        log::error!("Route to {} is cut: {why}", self.name_of(peer));
         self.handle.disconnect(peer, &why.to_string());
     }
 
@@ -95,6 +94,17 @@ impl Links {
     /// Tells of every change of the roster.
     pub(crate) fn changes(&self) -> watch::Receiver<u64> {
         self.changes.subscribe()
+    }
+
+    /// A linked server, for the log.
+    pub(crate) fn name_of(&self, peer: PeerId) -> String {
+        read(&self.roster).name_of(peer).map_or_else(|| peer.to_string(), str::to_owned)
+    }
+
+    /// The server with a store, for the log.
+    pub(crate) fn name_with(&self, store: StoreId) -> String {
+        let roster = read(&self.roster);
+        roster.name_with(store).map_or_else(|| format!("{:016x}", store.0), str::to_owned)
     }
 
     pub(crate) fn peer_of(&self, store: StoreId) -> Option<PeerId> {

@@ -43,7 +43,7 @@ impl Members {
             return self.links.refuse(info.peer, &why);
         }
         let sign = self.detector.linked(store, boot, self.started.elapsed());
-        self.report(info.peer, store, boot, sign);
+        self.report(store, boot, sign);
         if is_new {
             self.jetstream.input(Input::LinkReset(store));
             self.leadership.tell_all(info.peer);
@@ -72,13 +72,13 @@ impl Members {
             // What it leads was forgotten with its death, and it does not know that it was dead.
             self.leadership.ask(peer);
         }
-        self.report(peer, store, boot, sign);
+        self.report(store, boot, sign);
     }
 
-    fn report(&self, peer: PeerId, store: StoreId, boot: u64, sign: Option<Sign>) {
+    fn report(&self, store: StoreId, boot: u64, sign: Option<Sign>) {
         let Some(sign) = sign else { return };
         if sign == Sign::Returned {
-            log::info!("The server at {peer} with store {store:016x} is there", store = store.0);
+            log::info!("Server {} lives", self.links.name_with(store));
             self.links.set_alive(store, true);
         }
         self.jetstream.input(Input::Heard { store, boot });
@@ -142,7 +142,10 @@ impl Members {
     fn judge(&mut self) {
         let Some((at, _)) = self.judgement.take_if(|(_, waiting)| *waiting == 0) else { return };
         for store in self.detector.tick(at) {
-            log::warn!("The server with store {:016x} is taken for dead", store.0);
+            log::warn!(
+                "Server {} is taken for dead: no beats of it come",
+                self.links.name_with(store)
+            );
             self.links.set_alive(store, false);
             self.leadership.died(store);
             self.jetstream.input(Input::Died(store));

@@ -89,6 +89,17 @@ impl Roster {
         }
     }
 
+    /// The name of a linked server.
+    pub(crate) fn name_of(&self, peer: PeerId) -> Option<&str> {
+        self.peers.get(&peer).map(|linked| &*linked.name)
+    }
+
+    /// The name of the server that has, or had, a store.
+    pub(crate) fn name_with(&self, store: StoreId) -> Option<&str> {
+        let mut servers = self.servers.iter();
+        servers.find(|(_, server)| server.store == Some(store)).map(|(name, _)| &**name)
+    }
+
     /// The link to a store.
     pub(crate) fn peer_of(&self, store: StoreId) -> Option<PeerId> {
         self.stores.get(&store).copied()

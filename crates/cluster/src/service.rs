@@ -65,7 +65,7 @@ impl Service {
             Event::PeerUp(info) => self.up(&info),
             Event::PeerChanged(info) => self.changed(&info),
             Event::PeerDown { peer, reason } => {
-                log::info!("Route to {peer} closed: {reason}");
+                log::info!("Route to {} closed: {reason}", self.links.name_of(peer));
                 self.down(peer);
             }
             Event::Frames { peer, lane: Lane::Messages, frames } => {
@@ -91,8 +91,7 @@ impl Service {
     }
 
     fn up(&mut self, info: &PeerInfo) {
-        let name = &info.identity.server_name;
-        log::info!("Route to {} ({name}, {}) created", info.peer, info.addr);
+        log::info!("Route to {} at {} created", info.identity.server_name, info.addr);
         // The receiver reads it behind the interest that this server states first.
         let previous = self.ending.remove(&info.peer);
         let worker = Worker::start(self.messages.clone(), info.peer, previous);

@@ -1,6 +1,6 @@
 //! Three stores that lose half of what they tell each other, on a clock that only moves when nothing happens.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, Weak};
 
 use flotilla_host::{Answer, Request};
@@ -123,116 +123,119 @@ fn link(node: &Arc<Node>, expected: usize) -> JetStreamLink {
     }
 }
 
-/// Starts the stores, waits until all have joined, and returns them.
-async fn run(count: u64, expected: usize, seed: u64, loss: u64) -> Vec<Arc<Node>> {
-    let world = Arc::new(World { stores: Mutex::default(), dice: Mutex::new(seed), loss });
-    let (_stop, stopped) = watch::channel(false);
-    let mut inboxes = Vec::new();
-    for id in 1..=count {
-        let (messages, inbox) = mpsc::channel(1000);
-        let node = Node {
-            id: StoreId(id),
-            world: Arc::downgrade(&world),
-            messages,
-            changes: watch::Sender::new(0),
-            cluster: Mutex::default(),
-            file: Mutex::default(),
-            joins: Mutex::default(),
-            registered: Mutex::default(),
-        };
-        let node = Arc::new(node);
-        lock(&world.stores).insert(node.id, node.clone());
-        inboxes.push((node, inbox));
-    }
-    let mut nodes = Vec::new();
-    for (node, inbox) in inboxes {
-        enter(node.clone(), link(&node, expected), inbox, stopped.clone()).unwrap();
-        nodes.push(node);
-    }
-    let joined = |node: &Arc<Node>| Progress::Entered.encode() == *lock(&node.file);
-    let deadline = Instant::now() + Duration::from_secs(3600);
-    while !nodes.iter().all(joined) {
-        assert!(Instant::now() < deadline, "no decision, seed {seed}");
-        tokio::time::sleep(Duration::from_millis(100)).await;
-    }
-    nodes
+/// A new life of a store; the shard and its files are the old ones.
+fn start(
+    node: &Arc<Node>,
+    inbox: Inbox,
+    expected: usize,
+    cluster: Option<u64>,
+) -> watch::Sender<bool> {
+    let (stop, stopped) = watch::channel(false);
+    let link = JetStreamLink { cluster, ..link(node, expected) };
+    enter(node.clone(), link, inbox, stopped).unwrap();
+    stop
 }
 
-fn runtime() -> tokio::runtime::Runtime {
-    tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap()
+type Inbox = mpsc::Receiver<(StoreId, Message)>;
+
+fn node(world: &Arc<World>, id: u64) -> (Arc<Node>, Inbox) {
+    let (messages, inbox) = mpsc::channel(1000);
+    let node = Arc::new(Node {
+        id: StoreId(id),
+        world: Arc::downgrade(world),
+        messages,
+        changes: watch::Sender::new(0),
+        cluster: Mutex::default(),
+        file: Mutex::default(),
+        joins: Mutex::default(),
+        registered: Mutex::default(),
+    });
+    lock(&world.stores).insert(node.id, node.clone());
+    (node, inbox)
+}
+
+fn world(seed: u64, loss: u64) -> Arc<World> {
+    Arc::new(World { stores: Mutex::default(), dice: Mutex::new(seed), loss })
+}
+
+async fn until(what: &str, holds: impl Fn() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(3600);
+    while !holds() {
+        assert!(Instant::now() < deadline, "never: {what}");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+}
+
+fn has_entered(node: &Node) -> bool {
+    *lock(&node.file) == Progress::Entered.encode()
+}
+
+/// Waits, on a clock that jumps, for as long as `test` takes.
+fn run(test: impl Future<Output = ()>) {
+    let mut runtime = tokio::runtime::Builder::new_current_thread();
+    runtime.enable_time().start_paused(true).build().unwrap().block_on(test);
+}
+
+async fn found_with_losses(seed: u64) {
+    let world = world(seed, 50);
+    let (nodes, inboxes): (Vec<_>, Vec<_>) = (1..=3).map(|id| node(&world, id)).unzip();
+    let starts = nodes.iter().zip(inboxes);
+    let _stops: Vec<_> = starts.map(|(node, inbox)| start(node, inbox, 3, None)).collect();
+    until("all entered", || nodes.iter().all(|node| has_entered(node))).await;
+    let joins: Vec<_> = nodes.iter().map(|node| lock(&node.joins).clone()).collect();
+    let clusters: BTreeSet<u64> = joins.iter().flatten().map(|join| join.cluster).collect();
+    assert_eq!(clusters.len(), 1, "seed {seed}");
+    let replicas: BTreeSet<_> = joins.iter().filter_map(|j| Some(j.last()?.replica)).collect();
+    assert_eq!(replicas, [1, 2, 3].map(ReplicaId).into(), "seed {seed}");
 }
 
 #[test]
 fn three_stores_found_one_cluster_whatever_is_lost() {
-    for seed in 0..30 {
-        let nodes = runtime().block_on(run(3, 3, seed, 50));
-        let mut replicas = Vec::new();
-        let mut clusters = Vec::new();
-        for node in &nodes {
-            let joins = lock(&node.joins);
-            clusters.extend(joins.iter().map(|join| join.cluster));
-            replicas.push(joins.last().unwrap().replica);
-        }
-        clusters.dedup();
-        assert_eq!(clusters.len(), 1, "seed {seed}");
-        replicas.sort_unstable();
-        assert_eq!(replicas, [1, 2, 3].map(ReplicaId), "seed {seed}");
-    }
+    (0..30).for_each(|seed| run(found_with_losses(seed)));
 }
 
 #[test]
-fn a_store_alone_founds_at_once_and_once() {
-    let nodes = runtime().block_on(run(1, 1, 0, 0));
-    let joins = lock(&nodes[0].joins).clone();
-    assert_eq!(joins.len(), 2, "founded, then registered");
-    assert!(joins.iter().all(|join| join.replica == Meta::FOUNDER));
-    assert_eq!(joins[0].founding.stores[&Meta::FOUNDER], StoreId(1));
+fn a_store_alone_founds_once_and_registers_at_every_start() {
+    run(async {
+        let world = world(0, 0);
+        let (node, inbox) = node(&world, 1);
+        let stop = start(&node, inbox, 1, None);
+        until("it entered", || has_entered(&node)).await;
+        let joins = std::mem::take(&mut *lock(&node.joins));
+        assert_eq!(joins.len(), 2, "founded, then registered");
+        assert!(joins.iter().all(|join| join.replica == Meta::FOUNDER));
+        assert_eq!(joins[0].founding.stores[&Meta::FOUNDER], StoreId(1));
+        drop(stop);
 
-    // After a restart it registers, and does not found again.
-    let node = nodes[0].clone();
-    let mut again = link(&node, 1);
-    again.cluster = Some(joins[0].cluster);
-    assert_eq!(again.bootstrap, Progress::Entered.encode());
+        // The shard has lost its replica of the meta group. Whoever founds again forgets what the cluster did since.
+        let (_messages, inbox) = mpsc::channel(1);
+        let _stop = start(&node, inbox, 1, Some(joins[0].cluster));
+        tokio::time::sleep(Duration::from_secs(60)).await;
+        assert_eq!(*lock(&node.joins), []);
+    });
 }
 
 #[test]
 fn a_founder_that_ended_before_it_founded_does_so_later() {
-    let nodes = runtime().block_on(run(1, 1, 0, 0));
-    let cluster = lock(&nodes[0].joins)[0].cluster;
-    let options = BootstrapOptions {
-        store: StoreId(1),
-        expected: 1,
-        candidate: ClusterId(cluster),
-        seed: 0,
-        patience: PATIENCE,
-    };
-    // What the store file held between the decision and the registration.
-    let mut effects = Vec::new();
-    Bootstrap::new(options).step(Duration::ZERO, Step::Tick, &mut effects);
-    let Some(Effect::Persist { state, .. }) = effects.pop() else { panic!("{effects:?}") };
-    let fresh = BootstrapOptions { candidate: ClusterId(cluster ^ 1), ..options };
-    runtime().block_on(async {
-        let world = Arc::new(World { stores: Mutex::default(), dice: Mutex::new(0), loss: 0 });
-        let (messages, inbox) = mpsc::channel(1);
-        let node = Arc::new(Node {
-            id: StoreId(1),
-            world: Arc::downgrade(&world),
-            messages,
-            changes: watch::Sender::new(0),
-            cluster: Mutex::default(),
-            file: Mutex::default(),
-            joins: Mutex::default(),
-            registered: Mutex::default(),
-        });
-        lock(&world.stores).insert(node.id, node.clone());
-        let link = Arc::new(link(&node, 1));
-        let founding = Founding::new(node.clone(), link, fresh, Some(&state.into())).unwrap();
-        tokio::select! {
-            () = founding.run(inbox) => panic!("ended"),
-            () = tokio::time::sleep(Duration::from_secs(5)) => {}
-        }
-        let joins = lock(&node.joins);
-        assert_eq!(joins[0].cluster, cluster, "the decided one, not another");
-        assert_eq!(*lock(&node.file), Progress::Entered.encode());
+    run(async {
+        let decided = ClusterId(77);
+        let options = BootstrapOptions {
+            store: StoreId(1),
+            expected: 1,
+            candidate: decided,
+            seed: 0,
+            patience: PATIENCE,
+        };
+        let mut effects = Vec::new();
+        Bootstrap::new(options).step(Duration::ZERO, Step::Tick, &mut effects);
+        let Some(Effect::Persist { state, .. }) = effects.pop() else { panic!("{effects:?}") };
+
+        let world = world(0, 0);
+        let (node, inbox) = node(&world, 1);
+        *lock(&node.file) = Progress::Deciding(state.into()).encode();
+        // The shard wrote the cluster into its store file, and nothing into its log.
+        let _stop = start(&node, inbox, 1, Some(decided.0));
+        until("it entered", || has_entered(&node)).await;
+        assert_eq!(lock(&node.joins)[0].cluster, decided.0);
     });
 }
