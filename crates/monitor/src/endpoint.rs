@@ -1,6 +1,7 @@
 //! The endpoints: from a request to what the source says, written down.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -51,6 +52,7 @@ impl Endpoint {
 /// What all requests share.
 struct Desk {
     source: Arc<dyn Source>,
+    local_addr: SocketAddr,
     requests: [AtomicU64; Endpoint::ALL.len()],
 }
 
@@ -69,9 +71,10 @@ impl Desk {
     }
 }
 
-/// All endpoints, answering from `source`.
-pub(crate) fn router(source: Arc<dyn Source>) -> Router {
-    let desk = Desk { source, requests: [const { AtomicU64::new(0) }; Endpoint::ALL.len()] };
+/// All endpoints, answering from `source`, at an address that they tell.
+pub(crate) fn router(source: Arc<dyn Source>, local_addr: SocketAddr) -> Router {
+    let requests = [const { AtomicU64::new(0) }; Endpoint::ALL.len()];
+    let desk = Desk { source, local_addr, requests };
     Router::new()
         .route(Endpoint::Index.path(), get(index))
         .route(Endpoint::Varz.path(), get(varz))
@@ -91,6 +94,8 @@ async fn varz(State(desk): State<Arc<Desk>>) -> Response {
     desk.count(Endpoint::Varz);
     blocking(move || {
         let mut varz = desk.source.varz();
+        varz.http_host = desk.local_addr.ip().to_string();
+        varz.http_port = desk.local_addr.port();
         varz.http_req_stats = desk.counts();
         indented(&varz)
     })

@@ -75,7 +75,7 @@ impl Monitor {
         let (stop, cut) = (CancellationToken::new(), CancellationToken::new());
         let listener = BoundedListener::new(listener, (*max_connections).max(1), cut.clone());
         let stopped = stop.clone().cancelled_owned();
-        let router = endpoint::router(source);
+        let router = endpoint::router(source, local_addr);
         let serving = tokio::spawn(async move {
             // Accepting never fails for good, so this ends only when it is told to.
             let _: io::Result<()> =

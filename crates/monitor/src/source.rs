@@ -9,7 +9,8 @@ use crate::varz::Varz;
 /// Every method is called on a thread that may block, by several requests at a time. It should read what is at
 /// hand, and must not wait for a quorum: a server is asked how it is above all when it is not well.
 pub trait Source: Send + Sync + 'static {
-    /// General state. [`Varz::http_req_stats`] is filled in by the caller.
+    /// General state. What concerns monitoring itself (`http_host`, `http_port`, `http_req_stats`) is filled in by the
+    /// caller.
     fn varz(&self) -> Varz;
 
     /// JetStream's state; `disabled` when the server runs without it.

@@ -85,6 +85,7 @@ async fn varz_is_indented_and_counts_what_was_asked() {
     assert!(body.starts_with("{\n  \"server_id\": \"\",\n  \"server_name\": \"n1\",\n"), "{body}");
     let varz = get_json(monitor.local_addr(), "/varz").await;
     assert_eq!(varz["in_msgs"], 7);
+    assert_eq!(varz["http_port"], monitor.local_addr().port());
     assert_eq!(varz["gateway"], serde_json::json!({}));
     assert_eq!(varz["slow_consumer_stats"]["clients"], 0);
     let counts = serde_json::json!({"/": 0, "/varz": 2, "/jsz": 0, "/healthz": 0});
