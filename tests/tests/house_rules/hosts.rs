@@ -31,7 +31,7 @@ pub(crate) fn hosts(text: &str) -> Vec<(usize, String)> {
                     host.strip_suffix(*known)
                         .is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
                 };
-                if !made_up && !PUBLIC_HOSTS.iter().any(|host| known(host)) {
+                if !made_up && !PUBLIC_HOSTS.iter().any(known) {
                     found.push((index + 1, host.to_owned()));
                 }
             }

@@ -5,6 +5,7 @@
 
 mod arrows;
 mod code;
+mod document;
 mod hosts;
 mod manifest;
 mod source;
@@ -14,6 +15,7 @@ use std::fs;
 
 use arrows::{ARROWS, CORE_LIBRARIES, Layer, ONE_HOME};
 use code::{blank_comments_and_strings, lines_with};
+use document::{links, paths};
 use hosts::hosts;
 use source::EMPTY_NAMES;
 use tree::{files, manifests, read, sources, workspace};
@@ -184,6 +186,27 @@ fn the_tree_does_not_depend_on_where_it_was_written() {
             faults.push(format!(
                 "{path}:{line}: {host} is no host of PUBLIC_HOSTS; name a public one, or 127.0.0.1, or a word"
             ));
+        }
+    }
+    report(&faults);
+}
+
+#[test]
+fn documents_lead_to_what_is_there() {
+    let mut faults = Vec::new();
+    for path in files(&workspace(), |name| name.ends_with(".md")) {
+        let text = read(&path);
+        let dir = path.rsplit_once('/').map_or("", |(dir, _)| dir);
+        for (line, target) in links(&text) {
+            if !workspace().join(dir).join(&target).exists() {
+                faults.push(format!("{path}:{line}: {target} is not there; correct the link"));
+            }
+        }
+        for (line, named) in paths(&text) {
+            let within = |root: &str| workspace().join(root).join(&named).exists();
+            if !within("") && !within("crates") {
+                faults.push(format!("{path}:{line}: {named} is not there; name what is"));
+            }
         }
     }
     report(&faults);
