@@ -247,14 +247,16 @@ impl Replica<ConsumerMachine> {
             }
             return Ok(None);
         };
-        for call in self.take_confirmed() {
+        self.open(stream, cx);
+        // What is to come is known to the leader; it is made as soon as the stream's replica here is far enough.
+        let confirmed = if self.machine.lead_term.is_none() { self.take_confirmed() } else { vec![] };
+        for call in confirmed {
             let answer = match call.request {
                 Request::Consumer(ConsumerRequest::Barrier) => Answer::Applied(self.raft.applied()),
                 _ => self.info(Some(&stream.machine), cx),
             };
             cx.out.answers.push((call.id, answer));
         }
-        self.open(stream, cx);
         // Each proposal may commit at once (a single voter), and so lead to more work.
         while self.serves() && self.lead(&mut stream.machine, cx) {
             self.drive(cx)?;

@@ -40,6 +40,11 @@ pub enum MetaFeed {
         /// What [`Meta::apply`] takes.
         command: Bytes,
     },
+    /// Everything up to this index is fed; what stands there concerns Raft alone.
+    Reached {
+        /// The index.
+        index: u64,
+    },
 }
 
 /// The machine of the meta group.
@@ -54,6 +59,7 @@ pub(crate) struct MetaMachine {
     pub(crate) deltas: Vec<Delta>,
     /// What was applied and not yet handed to the copy.
     pub(crate) feed: Vec<MetaFeed>,
+    fed: u64,
     pub(crate) steward: Steward,
     /// Seats whose replica is reported lost.
     pub(crate) missing: BTreeSet<(GroupId, StoreId)>,
@@ -77,6 +83,7 @@ impl MetaMachine {
             stale: Vec::new(),
             deltas: Vec::new(),
             feed,
+            fed: index,
             steward: Steward::default(),
             missing: BTreeSet::new(),
             unique_tag: None,
@@ -160,6 +167,18 @@ impl Machine for MetaMachine {
 }
 
 impl Replica<MetaMachine> {
+    /// What was applied since the last call, for the copy. An index that holds nothing for the machine counts too:
+    /// who waits for it would wait for ever.
+    pub(crate) fn take_feed(&mut self) -> Vec<MetaFeed> {
+        let index = self.raft.applied();
+        let mut feed = std::mem::take(&mut self.machine.feed);
+        if index > self.machine.fed {
+            feed.push(MetaFeed::Reached { index });
+            self.machine.fed = index;
+        }
+        feed
+    }
+
     /// Takes a request.
     pub(crate) fn request(&mut self, call: CallId, request: MetaRequest, cx: &mut Cx) {
         if !self.serves() {

@@ -21,6 +21,7 @@ use flotilla_raft::{GroupId, ReplicaId, StoreId};
 
 use crate::meta::MetaFeed;
 use crate::random::Random;
+use crate::replica::Replica;
 use crate::time::Now;
 use crate::timers::Timers;
 use crate::turn::{After, Cx, Output, WalTicket};
@@ -162,6 +163,6 @@ impl Shard {
 
     /// What a copy of the meta machine is fed with, since the last call.
     pub fn take_meta_feed(&mut self) -> Vec<MetaFeed> {
-        self.replicas.meta.as_mut().map_or_else(Vec::new, |m| std::mem::take(&mut m.machine.feed))
+        self.replicas.meta.as_mut().map_or_else(Vec::new, Replica::take_feed)
     }
 }

@@ -24,7 +24,9 @@ impl Directory {
     pub(crate) fn feed(&self, feed: Vec<MetaFeed>) {
         let Some(last) = feed.last() else { return };
         let index = match last {
-            MetaFeed::Base { index, .. } | MetaFeed::Entry { index, .. } => *index,
+            MetaFeed::Base { index, .. }
+            | MetaFeed::Entry { index, .. }
+            | MetaFeed::Reached { index } => *index,
         };
         let mut meta = self.meta.write().unwrap_or_else(PoisonError::into_inner);
         for part in feed {
@@ -39,6 +41,7 @@ impl Directory {
                         drop(meta.apply(&command));
                     }
                 }
+                MetaFeed::Reached { .. } => {}
             }
         }
         drop(meta);
