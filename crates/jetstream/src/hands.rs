@@ -1,6 +1,6 @@
 //! What a turn left, carried out: the log, the links, the router, the callers.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -39,6 +39,8 @@ pub(crate) struct Hands {
     pub(crate) ingest: Arc<Ingest>,
     pub(crate) remote: Arc<dyn Remote>,
     pub(crate) runtime: Handle,
+    /// Groups that are led here and that the directory does not know yet.
+    pub(crate) unknown: BTreeSet<GroupId>,
 }
 
 impl Hands {
@@ -53,8 +55,12 @@ impl Hands {
         for (to, bundle) in output.bulk {
             self.send(to, bundle, true);
         }
+        let fed = !output.meta.is_empty();
         self.directory.feed(output.meta);
         self.lead(&output.leading);
+        if fed {
+            self.unknown.retain(|group| !self.ingest.leading(*group, true));
+        }
         for group in output.reconfigured {
             if self.leaders.of(group) == Some(self.store) {
                 self.ingest.leading(group, true);
@@ -100,7 +106,7 @@ impl Hands {
         }
     }
 
-    fn lead(&self, leading: &[Leading]) {
+    fn lead(&mut self, leading: &[Leading]) {
         if leading.is_empty() {
             return;
         }
@@ -111,7 +117,11 @@ impl Hands {
         }
         self.remote.claims(&claims);
         for Leading { group, leads, .. } in leading {
-            self.ingest.leading(*group, *leads);
+            if self.ingest.leading(*group, *leads) || !leads {
+                self.unknown.remove(group);
+            } else if *group != GroupId::META {
+                self.unknown.insert(*group);
+            }
         }
     }
 

@@ -67,14 +67,16 @@ impl Ingest {
     /// The replica of `group` on this server leads it now, or does not any more; to be said again when the
     /// configuration changed. Groups that are no streams listen to nothing.
     ///
-    /// The subjects are those that the directory knows, so it is to be fed before.
-    pub fn leading(&self, group: GroupId, leads: bool) {
+    /// The subjects are those that the directory knows, so it is to be fed before. Returns whether it knows the group:
+    /// after a restart a stream can have a leader before the meta group has one, and is to be told of again then.
+    pub fn leading(&self, group: GroupId, leads: bool) -> bool {
+        let known = self.directory.with(|meta| meta.name_of(group).is_some()).unwrap_or(false);
         let wanted = if leads { self.stream(group) } else { None };
         // Only whole values are put into the map and taken out of it: a poisoned lock holds a sound one.
         let mut streams = self.streams.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(Wanted { account, stream, subjects, no_ack }) = wanted else {
             streams.remove(&group);
-            return;
+            return known;
         };
         let Led { intake, subscriptions } = streams.entry(group).or_insert_with(|| Led {
             intake: Arc::new(Intake::new(&self.router, &self.inbox, group, stream)),
@@ -95,6 +97,7 @@ impl Ingest {
                 Err(error) => log::error!("A stream cannot listen to one of its subjects: {error}"),
             }
         }
+        known
     }
 
     fn stream(&self, group: GroupId) -> Option<Wanted> {

@@ -1,6 +1,6 @@
 //! JetStream on this server: its store opened, its threads started, its parts joined.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -216,6 +216,7 @@ impl Opened {
             ingest: ingest.clone(),
             remote,
             runtime: Handle::current(),
+            unknown: BTreeSet::new(),
         };
         let pulse = Arc::new(Pulse::default());
         let totals = Arc::<Mutex<Totals>>::default();
