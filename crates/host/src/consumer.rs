@@ -249,7 +249,8 @@ impl Replica<ConsumerMachine> {
         };
         self.open(stream, cx);
         // What is to come is known to the leader; it is made as soon as the stream's replica here is far enough.
-        let confirmed = if self.machine.lead_term.is_none() { self.take_confirmed() } else { vec![] };
+        let confirmed =
+            if self.machine.lead_term.is_none() { self.take_confirmed() } else { vec![] };
         for call in confirmed {
             let answer = match call.request {
                 Request::Consumer(ConsumerRequest::Barrier) => Answer::Applied(self.raft.applied()),

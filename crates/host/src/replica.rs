@@ -1,6 +1,6 @@
 //! One replica on this server: its Raft group, its machine, and the bookkeeping between them.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
 use bytes::Bytes;
 use flotilla_disk::{BaseRecord, SegmentSummary};
@@ -28,6 +28,8 @@ pub(crate) const OPTIONS: Options = Options {
 };
 /// The most bytes of log that a leader keeps for a lagging member when a state would be as small.
 const SMALL_LOG_LIMIT: usize = 1 << 20;
+/// The most replicas outside the configuration whose address is kept.
+const MAX_STRANGERS: usize = 32;
 /// How long a handing over of leadership may take before it is given up (DESIGN.md §3.4).
 const TRANSFER_LIMIT: u64 = SECOND;
 /// How long a read index is waited for before it is asked for again.
@@ -104,6 +106,9 @@ pub(crate) struct Replica<M> {
     pub(crate) writing_base: Option<Base>,
     /// A state that a peer gave, about to replace the log.
     pub(crate) incoming: Option<Base>,
+    /// Where replicas live that the configuration applied here does not know. After a restart a replica is back at its
+    /// base, and its leader may have joined by an entry that it has not applied again: it must answer it all the same.
+    strangers: BTreeMap<ReplicaId, StoreId>,
 }
 
 impl<M: Machine> Replica<M> {
@@ -134,6 +139,7 @@ impl<M: Machine> Replica<M> {
             base,
             writing_base: None,
             incoming: None,
+            strangers: BTreeMap::new(),
         }
     }
 
@@ -153,7 +159,10 @@ impl<M: Machine> Replica<M> {
     }
 
     fn send(&mut self, message: Message, cx: &mut Cx) {
-        let Some(store) = self.raft.membership().store_of(message.to) else { return };
+        let known = self.raft.membership().store_of(message.to);
+        let Some(store) = known.or_else(|| self.strangers.get(&message.to).copied()) else {
+            return;
+        };
         match message.body {
             Body::Snapshot { .. } => self.offer(&message, store, cx),
             _ => cx.raft(store, self.group, message),
@@ -202,8 +211,18 @@ impl<M: Machine> Replica<M> {
         self.machine.restore(&state, index, cx).map_err(Poisoned::machine)
     }
 
-    /// A message of a peer.
-    pub(crate) fn step(&mut self, message: Message, cx: &mut Cx) -> Result<(), StepError> {
+    /// A message of a peer's replica, which lives at `from`.
+    pub(crate) fn step(
+        &mut self,
+        from: StoreId,
+        message: Message,
+        cx: &mut Cx,
+    ) -> Result<(), StepError> {
+        if self.raft.membership().store_of(message.from).is_some() {
+            self.strangers.remove(&message.from);
+        } else if self.strangers.len() < MAX_STRANGERS {
+            self.strangers.insert(message.from, from);
+        }
         self.wake();
         self.raft.step(message)?;
         Ok(self.drive(cx)?)
@@ -289,6 +308,15 @@ impl<M: Machine> Replica<M> {
         }
         self.serving = serving;
         self.serving_since = serving.map(|_| cx.now.mono);
+    }
+
+    /// This replica goes: whoever waits for it is told, and clients find another.
+    pub(crate) fn retire(&mut self, cx: &mut Cx) {
+        if let Some(term) = self.serving.take() {
+            cx.out.leading.push(Leading { group: self.group, term, leads: false });
+        }
+        self.reads.fail(cx);
+        self.machine.lose_lead(cx);
     }
 
     pub(crate) fn serving_since(&self) -> Option<u64> {

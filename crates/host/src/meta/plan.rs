@@ -4,8 +4,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use flotilla_meta::{
-    Command, Fleet, Meta, MetaError, Peer, PlacementRequest, Replacement, consumer_replicas, place, relocate,
-    replace_peer, scale,
+    Command, Fleet, Meta, MetaError, Peer, PlacementRequest, Replacement, consumer_replicas, place,
+    relocate, replace_peer, scale,
 };
 use flotilla_raft::StoreId;
 use flotilla_stream::{ConsumerConfig, StreamConfig};

@@ -81,13 +81,13 @@ impl Shard {
         let cx = &mut self.cx;
         let stepped = if let Some(stream) = self.replicas.streams.get_mut(&group) {
             stream.incoming = Some(offer.base);
-            stream.step(message, cx)
+            stream.step(from, message, cx)
         } else if let Some(consumer) = self.replicas.consumers.get_mut(&group) {
             consumer.incoming = Some(offer.base);
-            consumer.step(message, cx)
+            consumer.step(from, message, cx)
         } else if let Some(meta) = self.replicas.meta.as_mut().filter(|_| group == GroupId::META) {
             meta.incoming = Some(offer.base);
-            meta.step(message, cx)
+            meta.step(from, message, cx)
         } else {
             return;
         };

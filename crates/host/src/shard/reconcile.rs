@@ -3,8 +3,8 @@
 
 use flotilla_meta::reconcile::StoreReconciler;
 use flotilla_meta::{
-    Action, Asset, AssetChange, AssetName, Delta, GroupView, Incarnation, LocalReplica, NewReplica, Reported,
-    Step, next_step,
+    Action, Asset, AssetChange, AssetName, Delta, GroupView, Incarnation, LocalReplica, NewReplica,
+    Reported, Step, next_step,
 };
 use flotilla_raft::{GroupId, ReplicaId};
 use flotilla_stream::StreamChange;
@@ -215,7 +215,7 @@ impl Shard {
         }
         self.cx.wal.destroy(group, replica);
         self.cx.after.push(After::Destroy { group, replica });
-        self.replicas.remove(group);
+        self.replicas.remove(group, &mut self.cx);
         self.catchup.remove(&group);
     }
 

@@ -21,7 +21,7 @@ pub(crate) trait Driven {
     fn wake(&mut self);
     fn sleep(&mut self, sleep: Sleep);
     fn sleep_digest(&self) -> u64;
-    fn step(&mut self, message: Message, cx: &mut Cx) -> Result<(), StepError>;
+    fn step(&mut self, from: StoreId, message: Message, cx: &mut Cx) -> Result<(), StepError>;
     fn persisted(&mut self, number: u64, cx: &mut Cx) -> Result<(), Poisoned>;
     fn tick(&mut self, cx: &mut Cx) -> Result<(), Poisoned>;
     fn leader_store(&self) -> Option<StoreId>;
@@ -58,8 +58,8 @@ impl<M: Machine> Driven for Replica<M> {
         Self::sleep_digest(self)
     }
 
-    fn step(&mut self, message: Message, cx: &mut Cx) -> Result<(), StepError> {
-        Self::step(self, message, cx)
+    fn step(&mut self, from: StoreId, message: Message, cx: &mut Cx) -> Result<(), StepError> {
+        Self::step(self, from, message, cx)
     }
 
     fn persisted(&mut self, number: u64, cx: &mut Cx) -> Result<(), Poisoned> {
@@ -137,17 +137,21 @@ impl Replicas {
         self.consumers.insert(replica.group, replica);
     }
 
-    /// Takes a replica out. Its name is returned, if it was there.
-    pub(crate) fn remove(&mut self, group: GroupId) -> Option<String> {
-        if let Some(consumer) = self.consumers.remove(&group) {
+    /// Takes a replica out, after telling whoever waits for it. Its name is returned, if it was there.
+    pub(crate) fn remove(&mut self, group: GroupId, cx: &mut Cx) -> Option<String> {
+        if let Some(mut consumer) = self.consumers.remove(&group) {
+            consumer.retire(cx);
             if let Some(of) = self.consumers_of.get_mut(&consumer.machine.stream_group) {
                 of.remove(&group);
             }
             return Some(consumer.machine.name());
         }
-        if let Some(stream) = self.streams.remove(&group) {
+        if let Some(mut stream) = self.streams.remove(&group) {
+            stream.retire(cx);
             return Some(stream.machine.name());
         }
-        if group == GroupId::META { self.meta.take().map(|m| m.machine.name()) } else { None }
+        let mut meta = self.meta.take_if(|_| group == GroupId::META)?;
+        meta.retire(cx);
+        Some(meta.machine.name())
     }
 }

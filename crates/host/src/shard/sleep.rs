@@ -24,7 +24,7 @@ impl Shard {
                 let Some(replica) = self.replicas.get_mut(group) else {
                     return self.unknown(from, group, to);
                 };
-                let stepped = replica.step(message, &mut self.cx);
+                let stepped = replica.step(from, message, &mut self.cx);
                 self.dirty.insert(group);
                 self.check_step(from, group, stepped);
             }

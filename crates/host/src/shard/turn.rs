@@ -273,7 +273,7 @@ impl Shard {
 
     pub(super) fn end(&mut self, group: GroupId, reason: &str) {
         let replica = self.replicas.get(group).map(|r| r.raft().id()).unwrap_or_default();
-        if let Some(asset) = self.replicas.remove(group) {
+        if let Some(asset) = self.replicas.remove(group, &mut self.cx) {
             self.ended.insert(group, reason.to_owned());
             self.cx.notice(Notice::Ended { asset, replica, reason: reason.to_owned() });
         }

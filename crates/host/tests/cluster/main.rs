@@ -176,6 +176,38 @@ fn a_removed_peer_is_replaced_and_the_new_one_catches_up() {
     check(&mut world, group, &acked);
 }
 
+/// Seen with real servers: the leader had joined by an entry that the restarted replica had not applied again, so that
+/// it knew no way to answer it.
+#[test]
+fn a_restarted_replica_answers_a_leader_that_joined_after_its_base() {
+    let mut world = World::new(4, 8);
+    world.found();
+    let group = create_stream(&mut world, "S", 3);
+    world.run(2_000);
+    publish(&mut world, group, 1, 20);
+    let before = holders(&mut world, group);
+    let (_, leader) = world.leaders[&group];
+    let gone = *before.iter().find(|s| **s != leader).unwrap();
+    let request =
+        MetaRequest::RemovePeer { account: "$G".to_owned(), stream: "S".to_owned(), store: gone };
+    assert_eq!(world.ask(GroupId::META, Request::Meta(request)), Answer::Done);
+    world.run(8_000);
+    let after = holders(&mut world, group);
+    let newcomer = *after.iter().find(|s| !before.contains(s)).unwrap();
+    let step_down = StreamRequest::StepDown { preferred: Some(newcomer) };
+    assert_eq!(world.ask(group, Request::Stream(step_down)), Answer::Done);
+    world.run(2_000);
+    assert_eq!(world.leaders[&group].1, newcomer);
+    let old = *after.iter().find(|s| **s != newcomer).unwrap();
+    world.kill(old);
+    world.run(1_000);
+    world.start(old);
+    world.run(5_000);
+    publish(&mut world, group, 100, 10);
+    let members = info(&mut world, group).cluster.members;
+    assert!(members.iter().all(|m| m.current && m.lag == 0), "{members:?}");
+}
+
 fn holders(world: &mut World, group: GroupId) -> Vec<StoreId> {
     let cluster = info(world, group).cluster;
     let members = cluster.members.iter().map(|m| m.store);
