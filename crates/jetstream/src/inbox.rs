@@ -126,6 +126,11 @@ impl Inbox {
         !state.closed
     }
 
+    /// Whether the shard's thread takes nothing any more.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.lock().closed
+    }
+
     /// Ends the shard's thread after the inputs that wait.
     pub(crate) fn close(&self) {
         self.lock().closed = true;

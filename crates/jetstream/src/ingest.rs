@@ -100,6 +100,11 @@ impl Ingest {
         known
     }
 
+    /// Nothing is led here any more: streams stop to listen, so that publishers are told that nobody is there.
+    pub(crate) fn leave(&self) {
+        self.streams.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+
     fn stream(&self, group: GroupId) -> Option<Wanted> {
         self.directory
             .with(|meta| {

@@ -222,9 +222,14 @@ impl Opened {
         let totals = Arc::<Mutex<Totals>>::default();
         let thread = {
             let (inbox, pulse, totals) = (inbox.clone(), pulse.clone(), totals.clone());
+            let (leaders, ingest) = (leaders.clone(), ingest.clone());
+            let end = End { store, inbox: inbox.clone(), leaders, ingest };
             let builder = std::thread::Builder::new().name("shard-0".to_owned());
             builder
-                .spawn(move || run(shard, &inbox, hands, clock, &pulse, &totals))
+                .spawn(move || {
+                    let _end = end;
+                    run(shard, &inbox, hands, clock, &pulse, &totals);
+                })
                 .map_err(OpenError::Thread)?
         };
         let thread = Mutex::new(Some(thread));
@@ -243,6 +248,23 @@ impl Opened {
             thread,
             totals,
         })
+    }
+}
+
+/// The end of the shard's thread, by whatever cause: what it led is led by nobody here any more, and nothing is taken
+/// for it. Other servers hear no beats of this one from now on.
+struct End {
+    store: StoreId,
+    inbox: Arc<Inbox>,
+    leaders: Arc<Leaders>,
+    ingest: Arc<Ingest>,
+}
+
+impl Drop for End {
+    fn drop(&mut self) {
+        self.inbox.close();
+        self.ingest.leave();
+        self.leaders.forget(self.store);
     }
 }
 
@@ -328,7 +350,8 @@ impl JetStream {
     /// Why JetStream serves nothing any more, if so.
     #[must_use]
     pub fn failure(&self) -> Option<String> {
-        self.writer.ended().map(|error| error.to_string())
+        let log = self.writer.ended().map(|error| error.to_string());
+        log.or_else(|| self.inbox.is_closed().then(|| "the shard has ended".to_owned()))
     }
 
     /// Requests to the leaders of groups.
