@@ -3,7 +3,10 @@
 mod identity;
 mod monitoring;
 mod ports;
+mod process;
+mod system;
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -22,6 +25,7 @@ use flotilla_server_core::{ClientListener, ClientOptions, RouterHandle};
 use crate::log::Logger;
 use identity::Identity;
 use monitoring::Source;
+use system::{ServerInfo, System};
 
 /// How long the leaderships of this server may take to find others when it leaves.
 const HAND_OVER: Duration = Duration::from_millis(500);
@@ -39,6 +43,8 @@ pub struct Server {
     /// Keeps a store without a cluster entering its own.
     _entering: Option<Entering>,
     monitor: Option<Monitor>,
+    /// Answers the system account.
+    _system: System,
     files: Vec<PathBuf>,
 }
 
@@ -58,11 +64,22 @@ impl Server {
         let clients = ClientListener::bind(client_options, router.clone()).await;
         let clients = Arc::new(clients.context("client connections")?);
         log::info!("Listening for client connections on {}", clients.local_addr());
-        let (jetstream, cluster, entering) =
-            join(&options, &identity, opened, &router, &clients)?;
+        let (jetstream, cluster, entering) = join(&options, &identity, opened, &router, &clients)?;
         if let Some(jetstream) = &jetstream {
             enable_accounts(&options, &router, jetstream);
         }
+        let source = Arc::new(Source::new(
+            options.clone(),
+            Arc::clone(&identity),
+            router.clone(),
+            Arc::clone(&clients),
+            jetstream.clone(),
+            cluster.clone(),
+        ));
+        let monitor = start_monitor(&options, &source).await?;
+        let http = monitor.as_ref().map(Monitor::local_addr);
+        let own = ServerInfo::new(&options, &identity, clients.local_addr());
+        let system = System::start(&router, &options.system_account, own, source, http);
         let mut server = Self {
             options,
             identity,
@@ -71,31 +88,12 @@ impl Server {
             jetstream,
             cluster,
             _entering: entering,
-            monitor: None,
+            monitor,
+            _system: system?,
             files: Vec::new(),
         };
-        server.start_monitor().await?;
         server.write_files()?;
         Ok(server)
-    }
-
-    async fn start_monitor(&mut self) -> anyhow::Result<()> {
-        let Some(listen) = &self.options.monitor else { return Ok(()) };
-        let source = Source::new(
-            self.options.clone(),
-            self.identity.clone(),
-            self.router.clone(),
-            self.clients.clone(),
-            self.jetstream.clone(),
-            self.cluster.clone(),
-        );
-        let host = self.options.monitor_host().to_owned();
-        let options = MonitorOptions::new(host, listen.port.to_bind());
-        let monitor = Monitor::bind(&options, Arc::new(source)).await;
-        let monitor = monitor.context("monitoring")?;
-        log::info!("Starting http monitor on {}", monitor.local_addr());
-        self.monitor = Some(monitor);
-        Ok(())
     }
 
     fn write_files(&mut self) -> anyhow::Result<()> {
@@ -189,6 +187,16 @@ impl Server {
     }
 }
 
+async fn start_monitor(options: &Options, source: &Arc<Source>) -> anyhow::Result<Option<Monitor>> {
+    let Some(listen) = &options.monitor else { return Ok(None) };
+    let host = options.monitor_host().to_owned();
+    let options = MonitorOptions::new(host, listen.port.to_bind());
+    let source: Arc<dyn flotilla_monitor::Source> = Arc::clone(source) as _;
+    let monitor = Monitor::bind(&options, source).await.context("monitoring")?;
+    log::info!("Starting http monitor on {}", monitor.local_addr());
+    Ok(Some(monitor))
+}
+
 fn open_store(options: &Options) -> anyhow::Result<Option<Opened>> {
     let Some(jetstream) = &options.jetstream else { return Ok(None) };
     let store_dir = store_dir(options);
@@ -261,7 +269,8 @@ fn join(
         let own = identity.client_urls(options, clients.local_addr());
         let clients = Arc::clone(clients);
         let tell: flotilla_cluster::TellClientUrls = Arc::new(move |urls: Vec<String>| {
-            clients.update_info(|info| info.connect_urls = own.iter().cloned().chain(urls).collect());
+            clients
+                .update_info(|info| info.connect_urls = own.iter().cloned().chain(urls).collect());
         });
         tell
     });
@@ -282,12 +291,17 @@ fn join(
     Ok((Some(jetstream), Some(cluster), None))
 }
 
-/// Gives JetStream to the accounts that have it: those that say so, and the global one where none is configured.
-fn enable_accounts(options: &Options, router: &RouterHandle, jetstream: &JetStream) {
+/// The accounts that have JetStream: those that say so, and the global one.
+fn jetstream_accounts(options: &Options) -> BTreeSet<&str> {
     let configured = options.accounts.iter().filter(|(_, account)| account.jetstream.is_some());
     let names = configured.map(|(name, _)| name.as_str());
-    let global = [flotilla_config::GLOBAL_ACCOUNT, &options.system_account];
-    for name in global.into_iter().chain(names) {
+    std::iter::once(flotilla_config::GLOBAL_ACCOUNT).chain(names).collect()
+}
+
+/// Opens the API to the accounts that have JetStream, and to the system account, which leads the servers by it.
+fn enable_accounts(options: &Options, router: &RouterHandle, jetstream: &JetStream) {
+    let system = std::iter::once(options.system_account.as_str());
+    for name in jetstream_accounts(options).into_iter().chain(system) {
         jetstream.api().enable(&router.account(name));
     }
 }

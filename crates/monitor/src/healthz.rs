@@ -1,16 +1,20 @@
 //! `/healthz`: whether a server, or one asset on it, is well. Probes look at the status code; people read the rest.
 
 use axum::http::StatusCode;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::query::{BadQuery, Query};
+use crate::source::Source;
 
-/// What `/healthz` was asked for. Each `_only` stops the examination earlier; the first one that is set counts.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+/// What `/healthz` was asked for, by a query or by the JSON body of a request to the system account. Each `_only`
+/// stops the examination earlier; the first one that is set counts.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default, rename_all = "kebab-case")]
 pub struct HealthCheck {
     /// Only whether the server takes connections.
     pub js_server_only: bool,
     /// Only whether JetStream is on, if it is configured.
+    #[serde(alias = "js-enabled")]
     pub js_enabled_only: bool,
     /// Only whether the meta group is current here.
     pub js_meta_only: bool,
@@ -120,25 +124,41 @@ impl HealthFault {
 
 /// The answer's body. With details it lists all faults, without it tells the first.
 #[derive(Debug, PartialEq, Eq, Serialize)]
-pub(crate) struct Health {
+pub struct Health {
     status: &'static str,
+    /// HTTP says it in the status line instead.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    status_code: Option<u16>,
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<String>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     errors: Vec<HealthFault>,
 }
 
+impl Health {
+    /// Asks `source` for what `check` wants to know; the status code of HTTP is written in the body. It may block.
+    pub fn examine(source: &dyn Source, check: &HealthCheck) -> Self {
+        let found = check.validate().and_then(|()| source.healthz(check));
+        let (code, health) = answer(found, check.details);
+        Self { status_code: Some(code.as_u16()), ..health }
+    }
+
+    fn new(status: &'static str) -> Self {
+        Self { status, status_code: None, error: None, errors: Vec::new() }
+    }
+}
+
 /// The status code and the body for what a source found.
 pub(crate) fn answer(found: Result<(), Vec<HealthFault>>, details: bool) -> (StatusCode, Health) {
     let faults = found.err().unwrap_or_default();
     let Some(first) = faults.first() else {
-        return (StatusCode::OK, Health { status: "ok", error: None, errors: Vec::new() });
+        return (StatusCode::OK, Health::new("ok"));
     };
     let code = first.code();
     let health = if details {
-        Health { status: "error", error: None, errors: faults }
+        Health { errors: faults, ..Health::new("error") }
     } else {
-        Health { status: first.status(), error: Some(first.error.clone()), errors: Vec::new() }
+        Health { error: Some(first.error.clone()), ..Health::new(first.status()) }
     };
     (code, health)
 }
@@ -168,6 +188,14 @@ mod tests {
             r#"{"type":"JETSTREAM","error":"late"}]}"#
         );
         assert_eq!(written(Err(faults), true), (503, full.into()));
+    }
+
+    #[test]
+    fn a_body_says_what_a_query_says() {
+        let body = r#"{"js-enabled":true,"account":"A","details":true,"cluster":"C1"}"#;
+        let asked: HealthCheck = serde_json::from_str(body).unwrap();
+        let query = [("js-enabled-only", "1"), ("account", "A"), ("details", "1")];
+        assert_eq!(asked, HealthCheck::read(&Query::of(&query)).unwrap());
     }
 
     #[test]

@@ -4,15 +4,16 @@ use flotilla_jsapi::cluster::{ClusterInfo, PeerInfo};
 use flotilla_jsapi::consumer::ConsumerInfo;
 use flotilla_jsapi::stream::{StreamConfig, StreamState};
 use flotilla_jsapi::{ApiStats, Time};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::query::{BadQuery, Query};
 
 /// How many accounts are described at once unless the request says otherwise.
 const ACCOUNTS: usize = 1024;
 
-/// What `/jsz` was asked for.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// What `/jsz` was asked for, by a query or by the JSON body of a request to the system account.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(from = "JszBody")]
 pub struct JszOptions {
     /// Describe this account only.
     pub account: Option<String>,
@@ -38,31 +39,67 @@ pub struct JszOptions {
     pub limit: usize,
 }
 
+/// The options as a request to the system account writes them, and before it is added what one implies of others.
+/// Fields of other requests may stand beside them.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct JszBody {
+    account: String,
+    accounts: bool,
+    streams: bool,
+    #[serde(rename = "consumer")]
+    consumers: bool,
+    #[serde(rename = "direct_consumer")]
+    direct_consumers: bool,
+    config: bool,
+    leader_only: bool,
+    stream_leader_only: bool,
+    raft: bool,
+    offset: i64,
+    limit: i64,
+}
+
+impl From<JszBody> for JszOptions {
+    fn from(body: JszBody) -> Self {
+        let account = Some(body.account).filter(|account| !account.is_empty());
+        let streams = body.streams || body.consumers;
+        Self {
+            accounts: body.accounts || (streams && account.is_none()),
+            streams,
+            consumers: body.consumers,
+            direct_consumers: body.direct_consumers,
+            config: body.config,
+            leader_only: body.leader_only,
+            stream_leader_only: body.stream_leader_only,
+            raft: body.raft,
+            offset: usize::try_from(body.offset).unwrap_or(0),
+            limit: match body.limit {
+                0 => ACCOUNTS,
+                // A negative limit is none.
+                limit => usize::try_from(limit).unwrap_or(usize::MAX),
+            },
+            account,
+        }
+    }
+}
+
 impl JszOptions {
     /// Reads the query, and adds what one wish implies of others.
     pub(crate) fn read(query: &Query) -> Result<Self, BadQuery> {
-        let account = query.text("acc").map(str::to_owned);
-        let consumers = query.boolean("consumers")?;
-        let streams = query.boolean("streams")? || consumers;
-        let accounts = query.boolean("accounts")? || (streams && account.is_none());
-        let limit = match query.integer("limit")? {
-            0 => ACCOUNTS,
-            // A negative limit is none.
-            limit => usize::try_from(limit).unwrap_or(usize::MAX),
-        };
-        Ok(Self {
-            accounts,
-            streams,
-            consumers,
+        let body = JszBody {
+            account: query.text("acc").unwrap_or_default().to_owned(),
+            accounts: query.boolean("accounts")?,
+            streams: query.boolean("streams")?,
+            consumers: query.boolean("consumers")?,
             direct_consumers: query.boolean("direct-consumers")?,
             config: query.boolean("config")?,
             leader_only: query.boolean("leader-only")?,
             stream_leader_only: query.boolean("stream-leader-only")?,
             raft: query.boolean("raft")?,
-            offset: usize::try_from(query.integer("offset")?).unwrap_or(0),
-            limit,
-            account,
-        })
+            offset: query.integer("offset")?,
+            limit: query.integer("limit")?,
+        };
+        Ok(body.into())
     }
 
     /// Which of the accounts are to be described, in which order. An account that was asked for by name and is not
@@ -273,6 +310,17 @@ mod tests {
         let one = read(&[("streams", "1"), ("acc", "A")]);
         assert!(one.streams && !one.accounts);
         assert_eq!(one.account.as_deref(), Some("A"));
+    }
+
+    #[test]
+    fn a_body_says_the_same_as_a_query_and_may_say_more() {
+        let body =
+            r#"{"consumer":true,"leader_only":true,"raft":true,"limit":-1,"server_name":"n1"}"#;
+        let asked: JszOptions = serde_json::from_str(body).unwrap();
+        let query = [("consumers", "1"), ("leader-only", "1"), ("raft", "1"), ("limit", "-1")];
+        assert_eq!(asked, read(&query));
+        assert_eq!(serde_json::from_str::<JszOptions>("{}").unwrap(), read(&[]));
+        assert!(serde_json::from_str::<JszOptions>(r#"{"raft":"yes"}"#).is_err());
     }
 
     #[test]

@@ -18,7 +18,7 @@ mod source;
 mod uptime;
 mod varz;
 
-pub use healthz::{FaultKind, HealthCheck, HealthFault};
+pub use healthz::{FaultKind, Health, HealthCheck, HealthFault};
 pub use jsz::{
     AccountDetail, JetStreamConfig, JetStreamLimits, JetStreamStats, Jsz, JszOptions, MetaCluster,
     NotMetaLeader, RaftGroupName, StreamDetail,

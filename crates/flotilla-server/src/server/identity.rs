@@ -70,7 +70,8 @@ impl Identity {
     ) -> anyhow::Result<flotilla_routes::Options> {
         let cluster = &options.cluster;
         let listen = cluster.listen.as_ref().context("cluster: no listen address")?;
-        let address = resolve(listen.host_or(flotilla_config::DEFAULT_HOST), listen.port.to_bind())?;
+        let address =
+            resolve(listen.host_or(flotilla_config::DEFAULT_HOST), listen.port.to_bind())?;
         let identity = flotilla_routes::Identity {
             server_name: self.name.clone(),
             server_id: self.id.clone(),

@@ -18,6 +18,8 @@ use flotilla_server_core::{ClientListener, RouterHandle};
 use flotilla_stream::Timestamp;
 
 use super::identity::{Identity, NATS_VERSION};
+use super::process::{self, Processor};
+use super::system::Route;
 
 /// The server, as monitoring sees it.
 pub(super) struct Source {
@@ -29,17 +31,12 @@ pub(super) struct Source {
     cluster: Option<ClusterHandle>,
     started: Instant,
     started_at: Time,
+    processor: Processor,
 }
 
-fn now() -> Time {
+pub(super) fn now() -> Time {
     let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     Time(i64::try_from(since.as_nanos()).ok().map(Timestamp))
-}
-
-fn resident_bytes() -> u64 {
-    let statm = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();
-    let pages = statm.split(' ').nth(1).and_then(|pages| pages.parse::<u64>().ok());
-    pages.unwrap_or(0) * rustix::param::page_size() as u64
 }
 
 impl Source {
@@ -52,11 +49,34 @@ impl Source {
         cluster: Option<ClusterHandle>,
     ) -> Self {
         let (started, started_at) = (Instant::now(), now());
-        Self { options, identity, router, clients, jetstream, cluster, started, started_at }
+        let processor = Processor::default();
+        Self {
+            options,
+            identity,
+            router,
+            clients,
+            jetstream,
+            cluster,
+            started,
+            started_at,
+            processor,
+        }
     }
 
     fn totals(&self) -> Totals {
         self.jetstream.as_ref().map(|js| js.totals()).unwrap_or_default()
+    }
+
+    /// The links to other servers.
+    pub(super) fn routes(&self) -> Vec<Route> {
+        let Some(cluster) = &self.cluster else { return Vec::new() };
+        let routes = cluster.routes();
+        let route = |peer: flotilla_routes::PeerInfo| {
+            let stats = routes.stats(peer.peer)?;
+            let name = peer.identity.server_name;
+            Some(Route::new(peer.peer.get(), name, stats.sent_bytes, stats.received_bytes))
+        };
+        routes.peers().into_iter().filter_map(route).collect()
     }
 
     fn jetstream_config(&self) -> JetStreamConfig {
@@ -73,11 +93,17 @@ impl Source {
     }
 
     fn jetstream_stats(&self) -> JetStreamStats {
-        let totals = self.totals();
+        let load = self.jetstream.as_ref().and_then(|jetstream| {
+            let store = jetstream.info().store;
+            jetstream.directory().with(|meta| meta.load().get(&store).copied()).flatten()
+        });
+        let load = load.unwrap_or_default();
         JetStreamStats {
-            storage: totals.bytes,
-            ha_assets: totals.streams + totals.consumers,
-            accounts: 1,
+            storage: self.totals().bytes,
+            reserved_memory: load.reserved_memory,
+            reserved_storage: load.reserved_file,
+            ha_assets: load.ha_assets.into(),
+            accounts: super::jetstream_accounts(&self.options).len() as u64,
             ..JetStreamStats::default()
         }
     }
@@ -133,7 +159,10 @@ impl Source {
         }
         let ended = self.totals().ended;
         let text = |(group, reason): &(GroupId, String)| {
-            HealthFault::new(FaultKind::Stream, format!("the replica of group {group} ended: {reason}"))
+            HealthFault::new(
+                FaultKind::Stream,
+                format!("the replica of group {group} ended: {reason}"),
+            )
         };
         ended.iter().map(text).collect()
     }
@@ -145,7 +174,8 @@ impl flotilla_monitor::Source for Source {
         let connection = &self.options.connection;
         let bound = self.clients.local_addr();
         let accounts = self.router.accounts();
-        let peers = self.cluster.as_ref().map_or(0, |c| c.peers().iter().filter(|p| p.linked).count());
+        let peers =
+            self.cluster.as_ref().map_or(0, |c| c.peers().iter().filter(|p| p.linked).count());
         let nanoseconds = |d: std::time::Duration| u64::try_from(d.as_nanos()).unwrap_or(u64::MAX);
         Varz {
             server_id: self.identity.id.clone(),
@@ -180,7 +210,8 @@ impl flotilla_monitor::Source for Source {
             start: self.started_at,
             now: now(),
             uptime: Uptime(self.started.elapsed()),
-            mem: resident_bytes(),
+            mem: process::resident_bytes(),
+            cpu: self.processor.percent(),
             cores: std::thread::available_parallelism().map_or(1, |n| n.get() as u64),
             gomaxprocs: std::thread::available_parallelism().map_or(1, |n| n.get() as u64),
             connections: self.clients.connection_count() as u64,
@@ -225,7 +256,7 @@ impl flotilla_monitor::Source for Source {
             messages: totals.messages,
             bytes: totals.bytes,
             meta_cluster: self.meta_cluster(),
-            total: 1,
+            total: super::jetstream_accounts(&self.options).len() as u64,
             ..Jsz::default()
         })
     }
