@@ -49,6 +49,28 @@ async fn the_nats_tool_adds_a_stream_publishes_and_consumes() -> Result<()> {
 }
 
 #[tokio::test]
+async fn the_nats_tool_finds_the_servers_and_moves_the_meta_leader() -> Result<()> {
+    let cluster = Cluster::start(Plan::new(3)?).await?;
+    let Some(nats) = tool::nats(cluster.urls(), cluster.dir())? else { return Ok(()) };
+    let (user, password) = flotilla_tests::cluster::SYSTEM_USER;
+    let system =
+        |line: &'static str| [vec!["--user", user, "--password", password], words(line)].concat();
+
+    let text = nats.succeed(&system("server list --json")).await?;
+    let servers: Vec<Value> = serde_json::from_str(&text)?;
+    ensure!(servers.len() == 3, "{text}");
+    ensure!(servers.iter().all(|s| s["statsz"]["active_servers"] == 3), "{text}");
+    let text = nats.succeed(&system("server report jetstream")).await?;
+    ensure!(text.contains("RAFT Meta Group Information"), "{text}");
+    let text = nats.succeed(&system("server cluster step-down --force")).await?;
+    ensure!(text.contains("New leader elected"), "{text}");
+
+    let refused = nats.run(&words("server list --timeout 1s")).await?;
+    ensure!(refused.code != 0, "only the system account is answered: {}", refused.text());
+    Ok(())
+}
+
+#[tokio::test]
 async fn the_python_client_publishes_and_consumes() -> Result<()> {
     let cluster = Cluster::start(Plan::new(3)?).await?;
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("python/publish_and_consume.py");

@@ -55,8 +55,9 @@ pub(crate) trait Machine {
     fn lose_lead(&mut self, cx: &mut Cx);
 
     /// The files that belong to `base`, for a member that is given it.
-    fn files(&mut self, _base: &Base, _cx: &mut Cx) -> Vec<SegmentSummary> {
-        Vec::new()
+    /// `None` when they are not all there any more: a newer base is to be offered.
+    fn files(&mut self, _base: &Base, _cx: &mut Cx) -> Option<Vec<SegmentSummary>> {
+        Some(Vec::new())
     }
 
     /// The record that replaces the state is about to be written: what belongs to it must be on stable storage, and
@@ -73,7 +74,8 @@ pub(crate) trait Machine {
 #[derive(Default)]
 pub(crate) struct Reads {
     waiting: Vec<Call>,
-    asked: Vec<Call>,
+    /// Under way: the token of each question, and who waits for it. An answer confirms all that were asked before.
+    asked: VecDeque<(u64, Vec<Call>)>,
     token: u64,
     asked_at: u64,
     /// Confirmed, and waiting for this index to be applied.
@@ -104,6 +106,8 @@ pub(crate) struct Replica<M> {
     pub(crate) durable_base: u64,
     /// The base on its way there.
     pub(crate) writing_base: Option<Base>,
+    /// Whether a member needs a newer base than there is.
+    pub(crate) wants_base: bool,
     /// A state that a peer gave, about to replace the log.
     pub(crate) incoming: Option<Base>,
     /// Where replicas live that the configuration applied here does not know. After a restart a replica is back at its
@@ -138,6 +142,7 @@ impl<M: Machine> Replica<M> {
             durable_base: base.index,
             base,
             writing_base: None,
+            wants_base: false,
             incoming: None,
             strangers: BTreeMap::new(),
         }
@@ -172,7 +177,12 @@ impl<M: Machine> Replica<M> {
     /// Raft would send a state: what it is made of is offered first, and the receiver steps the message when it has
     /// all of it (DESIGN.md §3.7).
     fn offer(&mut self, message: &Message, store: StoreId, cx: &mut Cx) {
-        let files = self.machine.files(&self.base, cx);
+        let Some(files) = self.machine.files(&self.base, cx) else {
+            // The library asks again after the next heartbeat; by then there is a newer base.
+            self.raft.report_snapshot(message.to, false);
+            self.wants_base = true;
+            return;
+        };
         let base = self.base.clone();
         let offer = Offer { from: message.from, to: message.to, term: message.term, base, files };
         cx.say(store, self.group, &Say::Offer(Box::new(offer)));
@@ -244,7 +254,7 @@ impl<M: Machine> Replica<M> {
         if let Some(snapshot) = &ready.snapshot {
             self.install(snapshot, cx)?;
         }
-        self.persist(&ready.entries, ready.hard_state, cx);
+        self.persist(&ready.entries, ready.hard_state, cx)?;
         if ready.must_sync {
             cx.after.push(After::Unit { group: self.group, number: ready.number });
         }
@@ -262,16 +272,20 @@ impl<M: Machine> Replica<M> {
 
     /// Hands entries and the vote to the WAL. A hard state that only moves the commit index is not written:
     /// nobody waits for it, and a restarted replica learns it from its leader, or as one.
-    fn persist(&mut self, entries: &[Entry], hard_state: Option<HardState>, cx: &mut Cx) {
+    fn persist(
+        &mut self,
+        entries: &[Entry],
+        hard_state: Option<HardState>,
+        cx: &mut Cx,
+    ) -> Result<(), Poisoned> {
         let id = self.raft.id();
         if let Some(state) = hard_state.filter(|s| (s.term, s.vote) != self.written) {
             self.written = (state.term, state.vote);
             cx.wal.hard_state(self.group, id, state);
         }
-        if let Err(error) = cx.wal.entries(self.group, id, entries) {
-            // Proposals are bounded far below the WAL's limit, so only a peer can have made such an entry.
-            cx.notice(Notice::Refused { group: self.group, reason: error.to_string() });
-        }
+        // Proposals are bounded far below the WAL's limit, so only a peer can have made such an entry; it must not be
+        // acknowledged.
+        cx.wal.entries(self.group, id, entries).map_err(Poisoned::machine)
     }
 
     fn apply(&mut self, entry: &Entry, cx: &mut Cx) {
@@ -501,7 +515,9 @@ impl<M: Machine> Replica<M> {
             cx.notice(Notice::Refused { group: self.group, reason: error.to_string() });
             return;
         }
-        self.persist(&entries, None, cx);
+        if let Err(error) = self.persist(&entries, None, cx) {
+            cx.notice(Notice::Refused { group: self.group, reason: error.to_string() });
+        }
         cx.after.push(After::Base { group: self.group, index: base.index });
         self.writing_base = Some(base);
     }
@@ -550,23 +566,24 @@ impl Reads {
     }
 
     fn ask(&mut self, now: u64) -> u64 {
-        self.asked.append(&mut self.waiting);
         self.token += 1;
+        self.asked.push_back((self.token, std::mem::take(&mut self.waiting)));
         self.asked_at = now;
         self.token
     }
 
     fn confirm(&mut self, token: u64, index: u64) {
-        // An earlier question's answer confirms less than those who asked later need.
-        if token == self.token && !self.asked.is_empty() {
-            self.confirmed.push_back((index, std::mem::take(&mut self.asked)));
+        // A question's answer confirms less than those who asked later need, and enough for those before.
+        while let Some((_, calls)) = self.asked.pop_front_if(|(t, _)| *t <= token) {
+            self.confirmed.push_back((index, calls));
         }
     }
 
     fn fail(&mut self, cx: &mut Cx) {
         let confirmed =
             std::mem::take(&mut self.confirmed).into_iter().flat_map(|(_, calls)| calls);
-        let calls = confirmed.chain(self.asked.drain(..)).chain(self.waiting.drain(..));
+        let asked = self.asked.drain(..).flat_map(|(_, calls)| calls);
+        let calls = confirmed.chain(asked).chain(self.waiting.drain(..));
         cx.out.answers.extend(calls.map(|call| (call.id, Answer::NotLeader)));
     }
 }

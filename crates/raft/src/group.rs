@@ -140,6 +140,8 @@ pub struct Group {
     election_ticks: usize,
     /// Ticks that this replica waits beyond the election timeout, drawn by the host.
     patience: usize,
+    /// A state that replaces the log, handed out and not yet on stable storage: (number, index).
+    installing: Option<(u64, u64)>,
 }
 
 impl Group {
@@ -187,6 +189,7 @@ impl Group {
             unsynced: VecDeque::new(),
             election_ticks: options.election_ticks,
             patience: 0,
+            installing: None,
         })
     }
 
@@ -379,6 +382,7 @@ impl Group {
             let conf = metadata.get_conf_state().clone();
             let membership = convert::membership_from_lib(&conf, &self.membership);
             self.node.mut_store().reset(metadata.index, metadata.term, conf);
+            self.installing = Some((ready.number, metadata.index));
             ready.snapshot =
                 Some(SnapshotAt { index: metadata.index, term: metadata.term, membership });
         }
@@ -433,6 +437,11 @@ impl Group {
             free.extend(messages);
         }
         self.guarded(|node| node.on_persist_ready(number))?;
+        // The state is the machine's from here on. The library counts as applied only what it handed out as entries, and
+        // would look for entries below the log's beginning at the next campaign.
+        if let Some((_, index)) = self.installing.take_if(|(n, _)| *n <= number) {
+            self.guarded(|node| node.advance_apply_to(index))?;
+        }
         Ok(free)
     }
 

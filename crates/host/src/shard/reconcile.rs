@@ -378,8 +378,8 @@ impl Shard {
                 let Some(stream) = self.replicas.streams.get_mut(&group) else { return };
                 if *stream.machine.stream.config() != wanted.config && !stream.machine.updating {
                     let change = StreamChange::Update(Box::new(wanted.config.clone()));
-                    stream.machine.updating = true;
-                    stream.propose_change_of_stream(change, None, &mut self.cx);
+                    stream.machine.updating =
+                        stream.propose_change_of_stream(change, None, &mut self.cx);
                     self.dirty.insert(group);
                 }
             }

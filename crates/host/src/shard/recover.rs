@@ -25,6 +25,12 @@ pub enum RecoverError {
     /// The store's log lost more than single groups.
     #[error("the log of this store lost {0} synced ranges; see the report above")]
     Lost(usize),
+    /// The whole log is gone, of a store that belongs to a cluster: its replicas have forgotten their votes.
+    #[error(
+        "the log of this store is gone, but the store belongs to cluster {0:016x}; restore the directory, or start with \
+         an empty one, which is a new server"
+    )]
+    LogGone(u64),
 }
 
 impl Shard {
@@ -48,6 +54,9 @@ impl Shard {
                 torn.generation, torn.offset
             );
             shard.cx.notice(Notice::Text(text));
+        }
+        if let Some(cluster) = shard.cluster().filter(|_| recovery.fresh) {
+            return Err(RecoverError::LogGone(cluster));
         }
         if !recovery.lost.is_empty() {
             return Err(RecoverError::Lost(recovery.lost.len()));

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use flotilla_raft::{GroupId, ReplicaId, Role, StepError, StoreId};
+use flotilla_raft::{Body, GroupId, Message, ReplicaId, Role, StepError, StoreId};
 
 use super::Shard;
 use crate::bundle::{Digest, Say, Unknown};
@@ -19,6 +19,11 @@ impl Shard {
     /// One thing that a peer's shard says.
     pub(super) fn hear(&mut self, from: StoreId, group: GroupId, say: Say) {
         match say {
+            // A state comes by an offer; what it is made of would be missing here.
+            Say::Raft(Message { body: Body::Snapshot { .. }, .. }) => {
+                let reason = "a snapshot came without its offer".to_owned();
+                self.cx.notice(Notice::Refused { group, reason });
+            }
             Say::Raft(message) => {
                 let to = message.to;
                 let Some(replica) = self.replicas.get_mut(group) else {
@@ -60,7 +65,13 @@ impl Shard {
     fn take_unknown(&mut self, group: GroupId, member: ReplicaId) {
         let Some(replica) = self.replicas.get_mut(group) else { return };
         match replica.raft().role() {
-            Role::Leader => replica.raft_mut().report_unreachable(member),
+            Role::Leader => {
+                let raft = replica.raft_mut();
+                raft.report_unreachable(member);
+                if raft.progress(member).is_some_and(|p| p.snapshot) {
+                    raft.report_snapshot(member, false);
+                }
+            }
             _ if replica.raft().leader().is_none() => replica.be_eager(2, &mut self.cx),
             _ => {}
         }

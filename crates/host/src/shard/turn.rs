@@ -211,7 +211,8 @@ impl Shard {
             }
             stream.propose_queue(&mut self.cx);
             stream.drive(&mut self.cx)?;
-            stream.checkpoint(false, &mut self.cx);
+            let wanted = std::mem::take(&mut stream.wants_base);
+            stream.checkpoint(wanted, &mut self.cx);
             self.tell_consumers(group);
             return Ok(());
         }

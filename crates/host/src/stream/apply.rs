@@ -31,8 +31,7 @@ impl Machine for StreamMachine {
             self.store(record, cx);
         }
         self.remove(&applied, cx);
-        let owed = self.settle(entry);
-        if let Some(owed) = owed.filter(|_| leads) {
+        if let Some(owed) = self.settle(entry, leads, cx) {
             match owed {
                 Owed::Acks(replies, _) => self.acknowledge(replies, &applied.outcomes, cx),
                 Owed::Answer(call) => {
@@ -71,14 +70,18 @@ impl Machine for StreamMachine {
         }
     }
 
-    fn files(&mut self, base: &Base, cx: &mut Cx) -> Vec<SegmentSummary> {
-        let last = Stream::extent_of_base(&base.state).map_or(0, |(_, last, _)| last);
+    fn files(&mut self, base: &Base, cx: &mut Cx) -> Option<Vec<SegmentSummary>> {
+        let (first, last, _) = Stream::extent_of_base(&base.state).ok()?;
+        // What was removed since may be gone from the segments, while the base still counts on it.
+        if self.stream.first_seq() > first {
+            return None;
+        }
         match self.segments.manifest(&*cx.disk, last, &|_| true) {
-            Ok(files) => files,
+            Ok(files) => Some(files),
             Err(error) => {
                 let text = format!("{}: its segments cannot be offered: {error}", self.name());
                 cx.notice(Notice::Text(text));
-                Vec::new()
+                None
             }
         }
     }
@@ -102,15 +105,17 @@ impl Machine for StreamMachine {
 impl StreamMachine {
     /// What is owed for the entry applied now. Another entry at its index, of another term, means that what was
     /// proposed is lost: nobody is told that it is stored (DESIGN.md §3.2).
-    fn settle(&mut self, entry: &Entry) -> Option<Owed> {
+    fn settle(&mut self, entry: &Entry, leads: bool, cx: &mut Cx) -> Option<Owed> {
         let mut owed = None;
         while let Some(first) = self.pending.first_entry().filter(|p| *p.key() <= entry.index) {
             let (index, (term, this)) = first.remove_entry();
             if let Owed::Acks(_, bytes) = &this {
                 self.pending_bytes = self.pending_bytes.saturating_sub(*bytes);
             }
-            if index == entry.index && term == entry.term {
+            if index == entry.index && term == entry.term && leads {
                 owed = Some(this);
+            } else if let Owed::Answer(call) = this {
+                cx.out.answers.push((call, Answer::NotLeader));
             }
         }
         owed
@@ -169,20 +174,25 @@ fn change_answer(outcome: &ChangeOutcome) -> Answer {
 }
 
 impl Replica<StreamMachine> {
-    /// Proposes a change; `call` is answered when it is applied, or told that this is not the leader.
+    /// Proposes a change; `call` is answered when it is applied, or told that this is not the leader. Returns whether it
+    /// is on its way.
     pub(crate) fn propose_change_of_stream(
         &mut self,
         change: StreamChange,
         call: Option<CallId>,
         cx: &mut Cx,
-    ) {
+    ) -> bool {
         let data = StreamCommand { time: cx.now.wall, change }.encode();
         match self.raft.propose(data) {
             Ok((index, term)) => {
                 let owed = call.map_or(Owed::Nothing, Owed::Answer);
                 self.machine.pending.insert(index, (term, owed));
+                true
             }
-            Err(_) => cx.out.answers.extend(call.map(|id| (id, Answer::NotLeader))),
+            Err(_) => {
+                cx.out.answers.extend(call.map(|id| (id, Answer::NotLeader)));
+                false
+            }
         }
     }
 
@@ -199,9 +209,8 @@ impl Replica<StreamMachine> {
             return Some(cx.now.mono + due.since(cx.now.wall));
         }
         if !self.machine.expiring {
-            self.machine.expiring = true;
             self.wake();
-            self.propose_change_of_stream(StreamChange::Expire, None, cx);
+            self.machine.expiring = self.propose_change_of_stream(StreamChange::Expire, None, cx);
         }
         None
     }
