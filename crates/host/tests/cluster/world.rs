@@ -22,7 +22,6 @@ const BEAT: u64 = 100 * MILLISECOND;
 pub(crate) struct Server {
     pub(crate) disk: Arc<MemDisk>,
     pub(crate) name: String,
-    pub(crate) store: StoreId,
     boot: u64,
     running: Option<Running>,
 }
@@ -89,7 +88,7 @@ impl World {
             let store = StoreId(seed.wrapping_mul(1000) + n);
             let disk = Arc::new(MemDisk::new());
             let name = format!("n{n}");
-            (store, Server { disk, name, store, boot: 0, running: None })
+            (store, Server { disk, name, boot: 0, running: None })
         };
         let mut world = Self {
             servers: (1..=servers).map(server).collect(),
