@@ -1,10 +1,14 @@
 //! A cluster serves the official tools and clients unchanged, and this project's own tool.
 
 use std::path::Path;
+use std::time::Duration;
 
 use anyhow::{Result, ensure};
-use flotilla_tests::{Cluster, Plan, tool};
+use flotilla_tests::{Cluster, Plan, eventually, tool};
 use serde_json::Value;
+
+/// How long the servers of a new cluster may take to become voters of its meta group.
+const VOTERS: Duration = Duration::from_secs(20);
 
 #[tokio::test]
 async fn the_nats_tool_adds_a_stream_publishes_and_consumes() -> Result<()> {
@@ -62,8 +66,16 @@ async fn the_nats_tool_finds_the_servers_and_moves_the_meta_leader() -> Result<(
     ensure!(servers.iter().all(|s| s["statsz"]["active_servers"] == 3), "{text}");
     let text = nats.succeed(&system("server report jetstream")).await?;
     ensure!(text.contains("RAFT Meta Group Information"), "{text}");
-    let text = nats.succeed(&system("server cluster step-down --force")).await?;
-    ensure!(text.contains("New leader elected"), "{text}");
+    // A cluster that has just been founded serves before all servers vote in its meta group: until then the leader
+    // has nobody to hand over to, and says so. Nothing else may keep it.
+    let moved =
+        eventually(VOTERS, "the meta leader to have somebody to hand over to", async || {
+            let ended = nats.run(&system("server cluster step-down --force")).await?;
+            let alone = ended.text().contains("no replacement peer connected");
+            Ok((!alone).then_some(ended))
+        });
+    let moved = moved.await?;
+    ensure!(moved.code == 0 && moved.text().contains("New leader elected"), "{}", moved.text());
 
     let refused = nats.run(&words("server list --timeout 1s")).await?;
     ensure!(refused.code != 0, "only the system account is answered: {}", refused.text());

@@ -136,8 +136,7 @@ impl Authenticator {
             .collect();
         let operator = |account: &str| options.system_account.as_deref() == Some(account);
         let only_operators = users.values().all(|(_, admission)| operator(&admission.account));
-        let is_open =
-            only_operators && options.token.is_none() && options.no_auth_user.is_none();
+        let is_open = only_operators && options.token.is_none() && options.no_auth_user.is_none();
         let without_credentials = match &options.no_auth_user {
             Some(name) => users.get(name).map(|(_, admission)| admission.clone()),
             None if is_open => Some(Admission::anonymous()),
