@@ -253,7 +253,7 @@ pub fn unbundle(frame: &Bytes, mut each: impl FnMut(GroupId, Say)) -> Result<(),
         if end > frame.len() {
             return Err(BundleError::Short(at));
         }
-        each(group, say(kind, group, frame.slice(start..end))?);
+        each(group, say(kind, group, &frame.slice(start..end))?);
         at = end;
     }
     Ok(())
@@ -267,23 +267,23 @@ fn item_header(header: &[u8]) -> (u8, GroupId, usize) {
     (header[0], GroupId(u64::from_le_bytes(group)), u32::from_le_bytes(len) as usize)
 }
 
-fn say(kind: u8, group: GroupId, body: Bytes) -> Result<Say, BundleError> {
+fn say(kind: u8, group: GroupId, body: &Bytes) -> Result<Say, BundleError> {
     fn read<'a, T: Deserialize<'a>>(group: GroupId, body: &'a [u8]) -> Result<T, BundleError> {
         rmp_serde::from_slice(body).map_err(|source| BundleError::Body { group, source })
     }
     Ok(match kind {
         0 => Say::Raft(
-            Message::decode(&body).map_err(|source| BundleError::Message { group, source })?,
+            Message::decode(body).map_err(|source| BundleError::Message { group, source })?,
         ),
-        1 => Say::Unknown(read(group, &body)?),
-        2 => Say::Sleep(read(group, &body)?),
+        1 => Say::Unknown(read(group, body)?),
+        2 => Say::Sleep(read(group, body)?),
         3 => Say::Wake,
-        4 => Say::Digest(read(group, &body)?),
+        4 => Say::Digest(read(group, body)?),
         5 => Say::WakeShared,
-        6 => Say::Offer(Box::new(read(group, &body)?)),
-        7 => Say::Fetch(read(group, &body)?),
-        8 => piece(group, &body)?,
-        9 => Say::Taken(read(group, &body)?),
+        6 => Say::Offer(Box::new(read(group, body)?)),
+        7 => Say::Fetch(read(group, body)?),
+        8 => piece(group, body)?,
+        9 => Say::Taken(read(group, body)?),
         kind => return Err(BundleError::Kind { group, kind }),
     })
 }

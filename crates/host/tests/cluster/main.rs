@@ -13,7 +13,7 @@ use world::{World, stream};
 fn create_stream(world: &mut World, name: &str, replicas: u8) -> GroupId {
     let config = Box::new(stream(name, replicas));
     let request = MetaRequest::CreateStream { account: "$G".to_owned(), config };
-    match world.ask(GroupId::META, Request::Meta(request)) {
+    match world.ask(GroupId::META, &Request::Meta(request)) {
         Answer::Asset { group, created: true, .. } => group,
         other => panic!("{other:?}"),
     }
@@ -48,7 +48,7 @@ fn acknowledged(world: &World) -> BTreeMap<u64, String> {
 
 fn info(world: &mut World, group: GroupId) -> flotilla_host::StreamAnswer {
     let request = StreamRequest::Info { deleted_details: false, subjects_filter: None, offset: 0 };
-    match world.ask(group, Request::Stream(request)) {
+    match world.ask(group, &Request::Stream(request)) {
         Answer::Stream(answer) => *answer,
         other => panic!("{other:?}"),
     }
@@ -57,7 +57,7 @@ fn info(world: &mut World, group: GroupId) -> flotilla_host::StreamAnswer {
 fn check(world: &mut World, group: GroupId, acked: &BTreeMap<u64, String>) {
     for (seq, payload) in acked {
         let get = Request::Stream(StreamRequest::Get(Get::Seq(*seq)));
-        match world.ask(group, get) {
+        match world.ask(group, &get) {
             Answer::Message(message) => assert_eq!(message.payload, payload.as_bytes()),
             other => panic!("message {seq} is lost: {other:?}"),
         }
@@ -166,7 +166,7 @@ fn a_removed_peer_is_replaced_and_the_new_one_catches_up() {
     let gone = *before.iter().find(|s| **s != leader).unwrap();
     let request =
         MetaRequest::RemovePeer { account: "$G".to_owned(), stream: "S".to_owned(), store: gone };
-    assert_eq!(world.ask(GroupId::META, Request::Meta(request)), Answer::Done);
+    assert_eq!(world.ask(GroupId::META, &Request::Meta(request)), Answer::Done);
     world.run(8_000);
     let after = holders(&mut world, group);
     assert_eq!(after.len(), 3);
@@ -190,12 +190,12 @@ fn a_restarted_replica_answers_a_leader_that_joined_after_its_base() {
     let gone = *before.iter().find(|s| **s != leader).unwrap();
     let request =
         MetaRequest::RemovePeer { account: "$G".to_owned(), stream: "S".to_owned(), store: gone };
-    assert_eq!(world.ask(GroupId::META, Request::Meta(request)), Answer::Done);
+    assert_eq!(world.ask(GroupId::META, &Request::Meta(request)), Answer::Done);
     world.run(8_000);
     let after = holders(&mut world, group);
     let newcomer = *after.iter().find(|s| !before.contains(s)).unwrap();
     let step_down = StreamRequest::StepDown { preferred: Some(newcomer) };
-    assert_eq!(world.ask(group, Request::Stream(step_down)), Answer::Done);
+    assert_eq!(world.ask(group, &Request::Stream(step_down)), Answer::Done);
     world.run(2_000);
     assert_eq!(world.leaders[&group].1, newcomer);
     let old = *after.iter().find(|s| **s != newcomer).unwrap();

@@ -206,7 +206,7 @@ impl World {
                 limits: PeerLimits { jetstream: true, ..PeerLimits::default() },
             });
             let register = MetaRequest::Register { info: info.unwrap(), rejoin: true };
-            match self.ask(GroupId::META, Request::Meta(register)) {
+            match self.ask(GroupId::META, &Request::Meta(register)) {
                 Answer::Registered { cluster, replica, founding } if store != first => {
                     self.give(store, Input::Join(Join { cluster, replica, founding }));
                 }
@@ -218,7 +218,7 @@ impl World {
     }
 
     /// Asks the leader of a group, until somebody answers.
-    pub(crate) fn ask(&mut self, group: GroupId, request: Request) -> Answer {
+    pub(crate) fn ask(&mut self, group: GroupId, request: &Request) -> Answer {
         for _ in 0..200 {
             let leader = self.leaders.get(&group).map(|(_, store)| *store);
             let Some(leader) = leader.filter(|s| self.servers[s].running.is_some()) else {
