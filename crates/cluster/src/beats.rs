@@ -1,7 +1,7 @@
 //! Beats: the sign of life of a server with a store.
 //!
 //! They leave a thread of their own, so that nothing else this server does delays them, and only while its shards
-//! turn and its disk writes: a server that hangs must not keep its groups hostage (DESIGN.md §3.3).
+//! turn and its disk writes: a server that hangs must not keep its groups hostage.
 
 use std::io;
 use std::sync::Arc;

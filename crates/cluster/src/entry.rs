@@ -60,7 +60,7 @@ pub(crate) enum Progress {
     /// 1, then the acceptor's state.
     Deciding(Bytes),
     /// 2: the meta group has this store as a member. A founder must not found again, even if it should find its
-    /// replica of the meta group gone: the cluster has lived on since (DESIGN.md §3.1).
+    /// replica of the meta group gone: the cluster has lived on since.
     Entered,
 }
 

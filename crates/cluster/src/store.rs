@@ -44,7 +44,7 @@ pub trait LocalStore: Send + Sync + 'static {
     fn persist(&self, bootstrap: Bytes) -> Result<(), PersistError>;
 
     /// Did every shard turn, and every queued WAL write finish, within the last second? Only then may this server
-    /// tell others that it lives (DESIGN.md §3.3). Asked ten times a second by a thread that may wait for nothing.
+    /// tell others that it lives. Asked ten times a second by a thread that may wait for nothing.
     fn is_well(&self) -> bool;
 }
 

@@ -1,4 +1,4 @@
-//! The committed messages of one stream, in files (DESIGN.md §3.6, docs/storage-format.md §3).
+//! The committed messages of one stream, in files (docs/storage-format.md §3).
 //!
 //! Appending touches no disk: records wait in the *tail*, readable at once, until a [`SegmentJob`] has
 //! written them. Jobs run on whatever thread the shell likes; the store is told how they ended.

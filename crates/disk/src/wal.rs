@@ -1,4 +1,4 @@
-//! The write-ahead log: one per server, for all its groups (DESIGN.md §3.5, docs/storage-format.md §2).
+//! The write-ahead log: one per server, for all its groups (docs/storage-format.md §2).
 //!
 //! It owns no thread and no disk: each call that touches the disk takes it as an argument. One owner drives it:
 //! gather batches, [`Wal::write`], [`Wal::sync`], tell everybody, [`Wal::reclaim`]; [`Wal::seal`] when

@@ -20,7 +20,7 @@ const ITEM_HEADER: usize = 1 + 8 + 4;
 pub enum Say {
     /// A Raft message.
     Raft(Message),
-    /// The replica that a message was for does not live here (DESIGN.md §3.1).
+    /// The replica that a message was for does not live here.
     Unknown(Unknown),
     /// The leader lets the group sleep: nothing will be heard of it until something happens.
     Sleep(Sleep),

@@ -1,6 +1,6 @@
 //! A consumer on this server: its machine, and while it leads, what only the leader knows.
 //!
-//! The leader reads the stream's replica beside it (DESIGN.md §3.9): every message there is committed, so what it
+//! The leader reads the stream's replica beside it: every message there is committed, so what it
 //! plans from may lag and is never wrong.
 
 use std::collections::VecDeque;

@@ -5,7 +5,7 @@
 //! the meta machine, a stream, or a consumer. Nothing here has a clock, a thread or a socket; files are reached
 //! through [`Disk`](flotilla_disk::Disk).
 //!
-//! Invariants (DESIGN.md §3.2):
+//! Invariants:
 //! - what a replica says leaves only after what it rests on is on stable storage: `Replica::persisted`;
 //! - a client is told "stored" only after its entry is applied, at the (index, term) it was proposed at;
 //! - a replica is created once per id, and destroyed only on a committed record that says so.

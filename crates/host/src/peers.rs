@@ -1,6 +1,6 @@
 //! The other servers, as far as their life concerns groups: who is dead, and since when nobody heard of whom.
 //!
-//! Groups do not beat; servers do (DESIGN.md D8). What this table says about a server holds for all groups that
+//! Groups do not beat; servers do. What this table says about a server holds for all groups that
 //! it has a part in.
 
 use std::collections::BTreeMap;

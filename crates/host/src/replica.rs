@@ -30,7 +30,7 @@ pub(crate) const OPTIONS: Options = Options {
 const SMALL_LOG_LIMIT: usize = 1 << 20;
 /// The most replicas outside the configuration whose address is kept.
 const MAX_STRANGERS: usize = 32;
-/// How long a handing over of leadership may take before it is given up (DESIGN.md §3.4).
+/// How long a handing over of leadership may take before it is given up.
 const TRANSFER_LIMIT: u64 = SECOND;
 /// How long a read index is waited for before it is asked for again.
 const READ_RETRY: u64 = 300 * MILLISECOND;
@@ -90,7 +90,7 @@ pub(crate) struct Replica<M> {
     pub(crate) raft: Group,
     pub(crate) machine: M,
     pub(crate) reads: Reads,
-    /// Whether its time goes on (DESIGN.md §3.3).
+    /// Whether its time goes on.
     pub(crate) awake: bool,
     quiet_ticks: u32,
     /// Whether it serves as leader, and in which term.
@@ -154,7 +154,7 @@ impl<M: Machine> Replica<M> {
         self.quiet_ticks = 0;
     }
 
-    /// Whether it leads and has applied an entry of its term (DESIGN.md §3.11).
+    /// Whether it leads and has applied an entry of its term.
     pub(crate) fn serves(&self) -> bool {
         self.serving.is_some()
     }
@@ -175,7 +175,7 @@ impl<M: Machine> Replica<M> {
     }
 
     /// Raft would send a state: what it is made of is offered first, and the receiver steps the message when it has
-    /// all of it (DESIGN.md §3.7).
+    /// all of it.
     fn offer(&mut self, message: &Message, store: StoreId, cx: &mut Cx) {
         let Some(files) = self.machine.files(&self.base, cx) else {
             // The library asks again after the next heartbeat; by then there is a newer base.

@@ -1,4 +1,4 @@
-//! A shard: one loop that owns many groups (DESIGN.md D7).
+//! A shard: one loop that owns many groups.
 //!
 //! A turn takes everything that came in since the last one, steps the groups that it concerns, and returns one WAL
 //! batch, one bundle per peer, and the effects for clients. It is a pure function of its inputs, its clocks and its

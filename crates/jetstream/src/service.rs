@@ -27,7 +27,7 @@ use crate::ingest::{Ingest, IngestParts};
 use crate::leaders::Leaders;
 use crate::shard_thread::{Clock, Pulse, run};
 
-/// How long a turn or a write may take before the server stops to beat (DESIGN.md §3.3).
+/// How long a turn or a write may take before the server stops to beat.
 const HUNG: Duration = Duration::from_secs(1);
 
 /// What JetStream is told.
@@ -291,7 +291,7 @@ fn persisted(inbox: &Arc<Inbox>) -> flotilla_storage::WalCallback {
             }
         }
         Err(error) => {
-            // A log that cannot be trusted ends everything that rests on it (DESIGN.md §3.5).
+            // A log that cannot be trusted ends everything that rests on it.
             log::error!("JetStream's log failed, nothing is led or stored here any more: {error}");
             inbox.close();
         }

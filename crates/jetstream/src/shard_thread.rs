@@ -33,8 +33,7 @@ impl Clock {
     }
 }
 
-/// Since when the shard is at work on its present turn; for the rule that a server whose shard hangs does not beat
-/// (DESIGN.md §3.3).
+/// Since when the shard is at work on its present turn; for the rule that a server whose shard hangs does not beat.
 #[derive(Debug, Default)]
 pub(crate) struct Pulse {
     /// Nanoseconds on the process's clock; 0 while it waits.

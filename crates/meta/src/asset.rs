@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 /// One life of an asset: allocated at creation, never used again. A stream deleted and created anew
 /// under its old name has another, and another group: files and messages belong to these, never to
-/// names (DESIGN.md D11).
+/// names.
 #[derive(
     Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
 )]
@@ -41,7 +41,7 @@ pub struct Reported {
     pub epoch: u64,
 }
 
-/// The group of one asset: its ids, and its members as wanted and as they are (DESIGN.md §3.10).
+/// The group of one asset: its ids, and its members as wanted and as they are.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AssetGroup {
     /// The group.

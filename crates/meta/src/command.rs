@@ -160,7 +160,7 @@ pub enum Command {
         changes: Vec<SeatChange>,
     },
     /// Begins an asset anew and empty, under a new incarnation and group: a memory asset whose
-    /// majority restarted (DESIGN.md §3.13), or one replica's asset whose peer was removed. A
+    /// majority restarted, or one replica's asset whose peer was removed. A
     /// stream takes its consumers along.
     Recreate {
         /// The group that ends.

@@ -1,5 +1,5 @@
 //! Our types to the library's and back. Only here are its protobuf structs taken apart; they are filled in
-//! memory and never decoded from bytes of a peer or a disk (DESIGN.md D2).
+//! memory and never decoded from bytes of a peer or a disk.
 
 use bytes::Bytes;
 use raft::eraftpb::{

@@ -106,7 +106,7 @@ pub enum ProposeError {
     Poisoned(#[from] Poisoned),
 }
 
-/// A message for a replica or group that is not here. It creates nothing (DESIGN.md §3.1).
+/// A message for a replica or group that is not here. It creates nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("replica {replica} of group {group} is unknown here")]
 pub struct Unknown {

@@ -153,7 +153,7 @@ impl Group {
         let Start { base, hard_state, entries } = start;
         let last = check_contiguous(&base, &entries)?;
         // A commit-only hard state is not waited for, so commit may lag behind what was applied, and after a
-        // crash it may name entries that were not synced (DESIGN.md §3.2).
+        // crash it may name entries that were not synced.
         let commit = hard_state.commit.max(base.index).min(last);
         let hard_state = HardState { commit, ..hard_state };
         let conf = convert::membership_to_lib(&base.membership);
@@ -209,7 +209,7 @@ impl Group {
             return self.guarded(RawNode::tick).map(|_| false);
         }
         // A campaign with a Ready outstanding would break the library's assumption that a candidate's log is
-        // persisted (DESIGN.md §3.2): a replica whose disk is busy waits.
+        // persisted: a replica whose disk is busy waits.
         let waited = self.node.raft.election_elapsed + 1;
         if waited > self.election_ticks + self.patience {
             let may = self.unsynced.is_empty();
@@ -613,7 +613,7 @@ impl Group {
         !self.unsynced.is_empty()
     }
 
-    /// Whether this leader may let the group sleep (DESIGN.md §3.3): every member but those `excused` holds the
+    /// Whether this leader may let the group sleep: every member but those `excused` holds the
     /// whole log and knows all of it to be committed, and nothing is under way.
     #[must_use]
     pub fn is_settled(&self, excused: impl Fn(ReplicaId) -> bool) -> bool {

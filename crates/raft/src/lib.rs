@@ -3,7 +3,7 @@
 //! It owns no clock, no files and no sockets. The host gives a [`Group`] messages, proposals, ticks and the news
 //! that something is on stable storage, and carries out what [`Group::ready`] returns, in the order it says.
 //!
-//! Invariants kept here (DESIGN.md §3.2, §3.4):
+//! Invariants kept here:
 //! - no message of a term leaves before that term is on stable storage;
 //! - what a follower says after a unit of work leaves only when that unit and all before it are;
 //! - nothing that a peer or a disk says makes the library panic; if it does all the same, one group ends.

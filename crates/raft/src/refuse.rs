@@ -6,7 +6,7 @@ use crate::message::{Body, Message};
 use crate::types::{Entry, ReplicaId};
 
 impl Group {
-    /// Refuses what must not be stepped (DESIGN.md §3.4).
+    /// Refuses what must not be stepped.
     pub(crate) fn refuse(&self, message: &Message) -> Result<(), StepError> {
         let from = message.from;
         let impossible = |what| Err(StepError::Impossible { from, what });

@@ -1,5 +1,5 @@
-//! Our own names for what a group is made of. The library's protobuf types stay inside this crate
-//! (DESIGN.md D2): what crosses a wire or a disk is one of these.
+//! Our own names for what a group is made of. The library's protobuf types stay inside this crate:
+//! what crosses a wire or a disk is one of these.
 
 use std::collections::BTreeMap;
 
@@ -145,8 +145,7 @@ impl Membership {
 }
 
 /// A change of membership, as it stands in an entry. One at a time per group; adding begins with a
-/// learner; what changes voters goes through a joint configuration, entered and left by explicit entries
-/// (DESIGN.md D10).
+/// learner; what changes voters goes through a joint configuration, entered and left by explicit entries.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Change {
     /// Adds a learner, or makes a voter one.
@@ -174,7 +173,7 @@ pub enum Change {
 
 /// What a group's log starts from: everything up to `index` is in the machine's state.
 ///
-/// Configuration, applied index, term and the machine's state hash are one record (DESIGN.md §3.2).
+/// Configuration, applied index, term and the machine's state hash are one record.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Base {
     /// The index that the state contains.

@@ -1,4 +1,4 @@
-//! The thread that owns the log (DESIGN.md D3): gather what waits, one write, one sync, tell everybody.
+//! The thread that owns the log: gather what waits, one write, one sync, tell everybody.
 
 mod queue;
 mod stats;

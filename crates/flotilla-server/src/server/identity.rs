@@ -9,7 +9,7 @@ use flotilla_jetstream::Opened;
 use flotilla_proto::Info;
 use flotilla_routes::{Authorization, RouteUrl, TlsFiles};
 
-/// The version of NATS whose surface is here: clients choose by it what they use (DESIGN.md D13).
+/// The version of NATS whose surface is here: clients choose by it what they use.
 pub(super) const NATS_VERSION: &str = "2.10.29";
 /// Letters of a server's id, as in NATS: base 32.
 const ID_LETTERS: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
@@ -107,7 +107,7 @@ impl Identity {
         Ok(routes)
     }
 
-    /// How many stores the cluster shall have at least: the distinct routes to others, and this one (DESIGN.md §3.1).
+    /// How many stores the cluster shall have at least: the distinct routes to others, and this one.
     pub(super) fn expected_stores(&self, options: &Options, own: SocketAddr) -> usize {
         let cluster = &options.cluster;
         let advertised = cluster.advertise.clone();

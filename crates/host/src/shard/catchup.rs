@@ -1,5 +1,5 @@
 //! Catch-up: a member that the log cannot bring up to date is offered a state, fetches what it lacks of it into
-//! staging, and only then steps the snapshot (DESIGN.md §3.7).
+//! staging, and only then steps the snapshot.
 
 use std::collections::VecDeque;
 

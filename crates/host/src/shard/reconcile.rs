@@ -1,5 +1,5 @@
 //! What is wanted against what is here: replicas are created, destroyed and put aside as the meta machine says, and
-//! what is led here moves towards its desired members and configuration (DESIGN.md §3.10).
+//! what is led here moves towards its desired members and configuration.
 
 use flotilla_meta::reconcile::StoreReconciler;
 use flotilla_meta::{

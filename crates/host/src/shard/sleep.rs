@@ -1,4 +1,4 @@
-//! Sleep and wake: what is heard about groups and servers (DESIGN.md §3.3).
+//! Sleep and wake: what is heard about groups and servers.
 
 use std::collections::BTreeMap;
 
@@ -85,7 +85,7 @@ impl Shard {
             Err(error @ StepError::Impossible { .. }) => {
                 self.cx.notice(Notice::Refused { group, reason: error.to_string() });
             }
-            // Damage: a replica that cannot trust its log does not vote (DESIGN.md §1.3).
+            // Damage: a replica that cannot trust its log does not vote.
             Err(error) => self.end(group, &error.to_string()),
         }
     }

@@ -173,7 +173,7 @@ impl Shard {
             return;
         }
         // A turn that comes late ticks once: time that the shard did not live through does not count against
-        // anybody (DESIGN.md §3.3).
+        // anybody.
         self.next_tick = self.cx.now.mono + TICK;
         let awake: Vec<GroupId> =
             self.replicas.iter().filter(|(_, r)| r.is_awake()).map(|(g, _)| g).collect();
@@ -265,7 +265,7 @@ impl Shard {
         Ok(())
     }
 
-    /// Ends a replica whose library panicked; the others go on (DESIGN.md §3.4).
+    /// Ends a replica whose library panicked; the others go on.
     pub(super) fn check(&mut self, group: GroupId, result: Result<(), Poisoned>) {
         if let Err(poisoned) = result {
             self.end(group, &poisoned.to_string());

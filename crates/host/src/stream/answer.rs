@@ -18,7 +18,7 @@ impl Replica<StreamMachine> {
     /// Takes a request. Reads wait for leadership to be confirmed; changes become entries.
     pub(crate) fn request(&mut self, id: CallId, request: StreamRequest, cx: &mut Cx) {
         if !self.serves() {
-            // During an election whoever is asked says what it has, and names no leader (DESIGN.md §3.11).
+            // During an election whoever is asked says what it has, and names no leader.
             let answer = match request {
                 StreamRequest::Info { deleted_details, subjects_filter, offset }
                     if self.raft.leader().is_none() =>

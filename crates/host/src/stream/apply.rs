@@ -104,7 +104,7 @@ impl Machine for StreamMachine {
 
 impl StreamMachine {
     /// What is owed for the entry applied now. Another entry at its index, of another term, means that what was
-    /// proposed is lost: nobody is told that it is stored (DESIGN.md §3.2).
+    /// proposed is lost: nobody is told that it is stored.
     fn settle(&mut self, entry: &Entry, leads: bool, cx: &mut Cx) -> Option<Owed> {
         let mut owed = None;
         while let Some(first) = self.pending.first_entry().filter(|p| *p.key() <= entry.index) {
@@ -196,7 +196,7 @@ impl Replica<StreamMachine> {
         }
     }
 
-    /// What time asks of a leader: messages that are too old go by a committed entry (DESIGN.md §3.12). Returns
+    /// What time asks of a leader: messages that are too old go by a committed entry. Returns
     /// when to look again.
     pub(crate) fn expire(&mut self, cx: &mut Cx) -> Option<u64> {
         let age = self.machine.stream.config().max_age?;

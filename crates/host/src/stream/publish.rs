@@ -60,7 +60,7 @@ impl Replica<StreamMachine> {
     }
 
     /// Proposes what waits: everything that came since the last turn becomes one entry, or as few as the limits
-    /// allow (DESIGN.md D5).
+    /// allow.
     pub(crate) fn propose_queue(&mut self, cx: &mut Cx) {
         while !self.machine.queue.is_empty()
             && self.machine.pending_bytes < IN_FLIGHT_BYTES

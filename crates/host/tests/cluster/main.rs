@@ -1,4 +1,4 @@
-//! Three hosts with in-memory disks and links, in one thread (DESIGN.md §6): what is acknowledged survives kills and
+//! Three hosts with in-memory disks and links, in one thread: what is acknowledged survives kills and
 //! power loss, and the same seed gives the same run.
 #![allow(clippy::unwrap_used)] // a test
 

@@ -1,4 +1,4 @@
-//! Choosing the very first configuration of a cluster, exactly once (DESIGN.md §3.1).
+//! Choosing the very first configuration of a cluster, exactly once.
 //!
 //! Stores without a cluster find each other over the routes. Two of them must never both believe to
 //! have founded one, whatever is lost, late or restarted: so they decide by single-decree Paxos who

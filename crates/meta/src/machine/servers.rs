@@ -45,7 +45,7 @@ impl Meta {
             _ => {}
         }
         if let Some(previous) = self.member_named(&info.name).map(|s| s.store) {
-            // The same name with another store: the old store is gone (DESIGN.md §3.1).
+            // The same name with another store: the old store is gone.
             self.retire(previous, Some(info.store), deltas);
         }
         let replica = self.next_replica();

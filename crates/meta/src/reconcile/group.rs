@@ -1,7 +1,7 @@
 //! The next change of membership in one group, as its leader decides it.
 //!
 //! Learners first, one change at a time, what changes voters goes through a joint configuration
-//! (Raft dissertation, chapter 4; DESIGN.md D10). Every step is decided anew from the committed
+//! (Raft dissertation, chapter 4). Every step is decided anew from the committed
 //! configuration, so a new leader goes on where the last one stopped.
 
 use std::collections::BTreeSet;

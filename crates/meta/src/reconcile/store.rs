@@ -57,7 +57,7 @@ pub enum Action {
     },
 }
 
-/// Compares one store with the meta machine (DESIGN.md §3.1, §3.10).
+/// Compares one store with the meta machine.
 #[derive(Clone, Copy, Debug)]
 pub struct StoreReconciler<'a> {
     /// This server's meta machine.

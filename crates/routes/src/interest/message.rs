@@ -9,13 +9,15 @@ use crate::outbox::Parts;
 const REPLY: u8 = 1;
 /// The message has headers, maybe empty ones.
 const HEADERS: u8 = 2;
+/// The message has a subject that receivers are shown in place of its own.
 const SHOWN: u8 = 4;
 
 /// A message for another server's subscribers.
 ///
 /// ```text
 /// kind 1 (u8) | flags (u8) | headers length (u32) | queue groups (u16)
-/// account (u16 length, bytes) | subject (same) | reply (same, with flag 1) | queue groups (same each)
+/// account (u16 length, bytes) | subject (same) | reply (same, with flag 1) | shown subject (same, with flag 4)
+/// queue groups (same each)
 /// headers | payload (the rest)
 /// ```
 ///
