@@ -294,10 +294,11 @@ pub async fn request(client: &Client, api: &str, body: &Value) -> Result<Value> 
     }
 }
 
-/// Creates a file stream of so many copies that stores these subjects.
+/// Creates a file stream of so many copies that stores these subjects. Asks again while it is refused: the API has
+/// little patience with a slow machine, and creating what is there already is no error.
 ///
 /// # Errors
-/// As [`request`].
+/// It is refused for as long as an election may take; the error is the last refusal.
 pub async fn create_stream(
     client: &Client,
     name: &str,
@@ -308,7 +309,10 @@ pub async fn create_stream(
         "name": name, "subjects": subjects, "num_replicas": replicas,
         "storage": "file", "retention": "limits", "allow_direct": true,
     });
-    request(client, &format!("STREAM.CREATE.{name}"), &config).await
+    eventually(ELECTION, &format!("stream {name}"), async || {
+        Ok(Some(request(client, &format!("STREAM.CREATE.{name}"), &config).await?))
+    })
+    .await
 }
 
 /// The cluster part of a stream's information: leader and replicas.

@@ -1,7 +1,8 @@
 //! Which server a test runs against.
 
 use std::env;
-use std::path::{Path, PathBuf};
+use std::fmt;
+use std::path::PathBuf;
 
 use anyhow::{Result, bail};
 
@@ -12,6 +13,15 @@ pub enum Flavour {
     Flotilla,
     /// The reference, nats-server: `NATS_SERVER`, else on the PATH.
     NatsServer,
+}
+
+impl fmt::Display for Flavour {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::Flotilla => "flotilla",
+            Self::NatsServer => "nats-server",
+        })
+    }
 }
 
 impl Flavour {
@@ -53,13 +63,13 @@ impl Flavour {
     }
 }
 
-/// A program cargo built beside this test.
+/// A program cargo built beside this one, which is a test or a program itself.
 #[must_use]
 pub fn built(name: &str) -> Option<PathBuf> {
-    let test = env::current_exe().ok()?;
-    // target/<profile>/deps/<test> -> target/<profile>/<name>
-    let profile = test.ancestors().find(|dir| dir.file_name().is_some_and(|name| name == "deps"));
-    let directory = profile.and_then(Path::parent)?;
+    let this = env::current_exe().ok()?;
+    // target/<profile>/deps/<test> or target/<profile>/<program> -> target/<profile>/<name>
+    let deps = this.ancestors().find(|dir| dir.file_name().is_some_and(|name| name == "deps"));
+    let directory = deps.unwrap_or(&this).parent()?;
     Some(directory.join(format!("{name}{}", env::consts::EXE_SUFFIX)))
 }
 

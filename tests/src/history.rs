@@ -12,11 +12,13 @@ use async_nats::Client;
 use async_nats::jetstream::{self, consumer};
 use futures::StreamExt;
 use serde_json::Value;
+use tokio::time::timeout;
 
 use crate::cluster::request;
+use crate::condition::eventually;
 
-/// How many messages are fetched at once.
-const BATCH: usize = 500;
+/// How long a stream may be silent while it is read.
+const PATIENCE: Duration = Duration::from_secs(30);
 /// The most violations of one kind that a verdict spells out.
 const SPELLED: usize = 10;
 
@@ -118,40 +120,31 @@ impl fmt::Display for Verdict {
     }
 }
 
-/// Everything a stream holds: sequence and payload.
+/// Everything a stream holds: sequence and payload. Read with an ordered consumer, which notices a message that got
+/// lost between server and client, and begins again behind the last one it has.
 ///
 /// # Errors
 /// The stream cannot be read to its end.
 pub async fn read_stream(client: &Client, stream: &str) -> Result<BTreeMap<u64, String>> {
-    let info = request(client, &format!("STREAM.INFO.{stream}"), &Value::Null).await?;
-    let messages = info["state"]["messages"].as_u64().context("no message count")?;
+    let info = eventually(PATIENCE, "the stream's information", async || {
+        Ok(Some(request(client, &format!("STREAM.INFO.{stream}"), &Value::Null).await?))
+    });
+    let count = info.await?["state"]["messages"].as_u64().context("no message count")?;
     let context = jetstream::new(client.clone());
-    let config = consumer::pull::Config {
-        ack_policy: consumer::AckPolicy::None,
-        memory_storage: true,
-        num_replicas: 1,
-        inactive_threshold: Duration::from_secs(60),
-        ..Default::default()
-    };
-    let consumer = context.create_consumer_on_stream(config, stream).await?;
+    let consumer = eventually(PATIENCE, "a consumer to read with", async || {
+        let config = consumer::pull::OrderedConfig::default();
+        Ok(Some(context.create_consumer_on_stream(config, stream).await?))
+    });
+    let mut messages = consumer.await?.messages().await?;
     let mut held = BTreeMap::new();
-    while (held.len() as u64) < messages {
-        let before = held.len();
-        let mut batch = consumer
-            .fetch()
-            .max_messages(BATCH)
-            .expires(Duration::from_secs(10))
-            .messages()
-            .await?;
-        while let Some(message) = batch.next().await {
-            let message = message.map_err(|error| anyhow::anyhow!("reading {stream}: {error}"))?;
-            let sequence =
-                message.info().map_err(|error| anyhow::anyhow!("{error}"))?.stream_sequence;
-            held.insert(sequence, String::from_utf8_lossy(&message.payload).into_owned());
-        }
-        if held.len() == before {
-            bail!("{stream} says it holds {messages} messages, but delivers {before}");
-        }
+    while (held.len() as u64) < count {
+        let next = timeout(PATIENCE, messages.next()).await;
+        let Ok(Some(message)) = next else {
+            bail!("{stream} says it holds {count} messages, but delivers {}", held.len());
+        };
+        let message = message.with_context(|| format!("reading {stream}"))?;
+        let sequence = message.info().map_err(anyhow::Error::from_boxed)?.stream_sequence;
+        held.insert(sequence, String::from_utf8_lossy(&message.payload).into_owned());
     }
     Ok(held)
 }

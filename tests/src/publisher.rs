@@ -13,8 +13,9 @@ use tokio::time::{Instant, sleep, timeout};
 use crate::condition::eventually;
 use crate::history::History;
 
-/// How long a publisher waits for an acknowledgment before it sends again.
-const PATIENCE: Duration = Duration::from_secs(2);
+/// How long a publisher waits for an acknowledgment before it sends again: a message on its way to a leader that dies is
+/// answered by nobody. It bounds how exactly a gap is measured.
+const PATIENCE: Duration = Duration::from_millis(250);
 /// Between two attempts while there is no leader.
 const PAUSE: Duration = Duration::from_millis(20);
 

@@ -64,6 +64,12 @@ impl Server {
         &self.config
     }
 
+    /// The process's id, if it runs.
+    #[must_use]
+    pub fn id(&self) -> Option<u32> {
+        self.child.as_ref().and_then(Child::id)
+    }
+
     /// Whether the process was started and not stopped or killed since.
     #[must_use]
     pub fn is_running(&self) -> bool {
@@ -165,8 +171,7 @@ impl Server {
     /// # Errors
     /// It is not running.
     pub fn signal(&self, signal: Signal) -> Result<()> {
-        let id = self.child.as_ref().and_then(Child::id);
-        let pid = id.and_then(|id| Pid::from_raw(id.try_into().ok()?));
+        let pid = self.id().and_then(|id| Pid::from_raw(id.try_into().ok()?));
         let pid = pid.with_context(|| format!("{} is not running", self.name))?;
         kill_process(pid, signal).with_context(|| format!("cannot signal {}", self.name))
     }

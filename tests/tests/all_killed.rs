@@ -41,25 +41,30 @@ async fn everything_acknowledged_outlives_the_death_of_all_servers() -> Result<(
     Ok(())
 }
 
-/// Consumes so many messages with a durable pull consumer, every acknowledgment confirmed, and returns the last
-/// one's sequence. Until the consumer has a leader nobody answers, and it is asked again.
+/// Consumes so many messages with a durable pull consumer, one after the other, and returns the last one's sequence.
+/// Until the consumer has a leader nobody answers, and it is asked again; an acknowledgment is sent again until it is
+/// confirmed, so that what was consumed is known for certain.
 async fn consume(client: &async_nats::Client, count: usize) -> Result<u64> {
-    let (mut consumed, mut last) = (0, 0);
-    eventually(ELECTION, &format!("{count} messages from the consumer"), async || {
-        let context = jetstream::new(client.clone());
-        let config =
-            consumer::pull::Config { durable_name: Some("reader".into()), ..Default::default() };
-        let consumer = context.create_consumer_on_stream(config, STREAM).await?;
-        let fetch = consumer.fetch().max_messages(count - consumed).expires(Duration::from_secs(2));
-        let mut messages = fetch.messages().await?;
-        while let Some(message) = messages.next().await {
-            let message = message.map_err(|error| anyhow::anyhow!("{error}"))?;
-            last = message.info().map_err(|error| anyhow::anyhow!("{error}"))?.stream_sequence;
-            message.double_ack().await.map_err(|error| anyhow::anyhow!("{error}"))?;
-            consumed += 1;
-        }
-        Ok((consumed == count).then_some(()))
+    let context = jetstream::new(client.clone());
+    let config =
+        consumer::pull::Config { durable_name: Some("reader".into()), ..Default::default() };
+    let consumer = eventually(ELECTION, "the consumer", async || {
+        Ok(Some(context.create_consumer_on_stream(config.clone(), STREAM).await?))
     })
     .await?;
+    let mut last = 0;
+    for number in 1..=count {
+        let message = eventually(ELECTION, &format!("message {number} of {count}"), async || {
+            let fetch = consumer.fetch().max_messages(1).expires(Duration::from_secs(1));
+            let next = fetch.messages().await?.next().await;
+            next.transpose().map_err(anyhow::Error::from_boxed)
+        })
+        .await?;
+        last = message.info().map_err(anyhow::Error::from_boxed)?.stream_sequence;
+        eventually(ELECTION, &format!("the acknowledgment of sequence {last}"), async || {
+            Ok(Some(message.double_ack().await.map_err(anyhow::Error::from_boxed)?))
+        })
+        .await?;
+    }
     Ok(last)
 }

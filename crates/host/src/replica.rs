@@ -366,21 +366,20 @@ impl<M: Machine> Replica<M> {
         self.eager = Some(cx.random.below(within.max(1)));
     }
 
+    /// Campaigns when the moment has come. A replica that cannot do so now, because it waits for its disk, does so as
+    /// soon as it can.
     fn campaign_eagerly(&mut self) -> Result<bool, Poisoned> {
-        match self.eager {
-            Some(0) if self.raft.leader().is_none() => {
-                self.eager = None;
-                self.raft.campaign().map(|()| true)
-            }
-            Some(ticks) if ticks > 0 => {
-                self.eager = Some(ticks - 1);
-                Ok(false)
-            }
-            _ => {
-                self.eager = None;
-                Ok(false)
-            }
+        let Some(ticks) = self.eager else { return Ok(false) };
+        if self.raft.leader().is_some() {
+            self.eager = None;
+            return Ok(false);
         }
+        self.eager = Some(ticks.saturating_sub(1));
+        let campaigned = ticks == 0 && self.raft.campaign()?;
+        if campaigned {
+            self.eager = None;
+        }
+        Ok(campaigned)
     }
 
     /// Draws how long this replica waits beyond the election timeout, so that not all campaign at once.

@@ -208,12 +208,9 @@ impl Group {
         if self.role() == Role::Leader {
             return self.guarded(RawNode::tick).map(|_| false);
         }
-        // A campaign with a Ready outstanding would break the library's assumption that a candidate's log is
-        // persisted: a replica whose disk is busy waits.
         let waited = self.node.raft.election_elapsed + 1;
         if waited > self.election_ticks + self.patience {
-            let may = self.unsynced.is_empty();
-            return if may { self.campaign().map(|()| true) } else { Ok(false) };
+            return self.campaign();
         }
         self.guarded(RawNode::tick).map(|_| false)
     }
@@ -224,18 +221,19 @@ impl Group {
         self.patience = ticks.min(2 * self.election_ticks);
     }
 
-    /// Asks for votes now, with a rehearsal first. Does nothing in a leader, a learner, or while something is
-    /// not yet on stable storage.
+    /// Asks for votes now, with a rehearsal first. Returns whether it did: not as a leader or a learner, and not while
+    /// something is not yet on stable storage. A campaign with a unit outstanding would break the library's assumption
+    /// that a candidate's log is persisted, so a replica whose disk is busy waits.
     ///
     /// # Errors
     /// When the library panicked.
-    pub fn campaign(&mut self) -> Result<(), Poisoned> {
+    pub fn campaign(&mut self) -> Result<bool, Poisoned> {
         if self.role() == Role::Leader || !self.unsynced.is_empty() || !self.node.raft.promotable()
         {
-            return Ok(());
+            return Ok(false);
         }
         self.node.raft.election_elapsed = 0;
-        self.guarded(|node| drop(node.campaign()))
+        self.guarded(|node| drop(node.campaign())).map(|()| true)
     }
 
     /// Takes a message of a peer.

@@ -194,7 +194,7 @@ impl Shard {
         if let Some(replica) = self.replicas.get_mut(group).filter(|_| preferred) {
             replica.be_eager(2, &mut self.cx);
             let campaigned = replica.raft_mut().campaign();
-            self.check(group, campaigned);
+            self.check(group, campaigned.map(drop));
         }
         self.dirty.insert(group);
     }

@@ -1,0 +1,51 @@
+//! Many streams and consumers in which nothing happens: what they cost.
+
+use std::time::Duration;
+
+use anyhow::Result;
+use flotilla_tests::Cluster;
+use flotilla_tests::cluster::{create_stream, request};
+use futures::{StreamExt, TryStreamExt};
+use serde_json::json;
+use tokio::time::{Instant, sleep};
+
+use crate::processes::Processes;
+use crate::report::Figures;
+
+pub(crate) const NAME: &str = "idle";
+/// How many are created at the same time.
+const TOGETHER: usize = 8;
+/// Until nothing is left of creating them.
+const SETTLE: Duration = Duration::from_secs(20);
+/// How long the servers are watched.
+const WATCH: Duration = Duration::from_secs(20);
+
+/// Creates so many R3 streams with an R3 consumer each, and watches the servers at rest.
+pub(crate) async fn measure(cluster: &Cluster, streams: usize) -> Result<Figures> {
+    let client = cluster.client().await?;
+    let empty = Processes::read(cluster)?;
+    let started = Instant::now();
+    futures::stream::iter(0..streams)
+        .map(|number| {
+            let client = client.clone();
+            async move {
+                let stream = format!("IDLE{number}");
+                create_stream(&client, &stream, &[&format!("idle.{number}")], 3).await?;
+                let config = json!({
+                    "stream_name": stream,
+                    "config": { "durable_name": "reader", "ack_policy": "explicit", "num_replicas": 3 },
+                });
+                let api = format!("CONSUMER.CREATE.{stream}.reader");
+                request(&client, &api, &config).await.map(drop)
+            }
+        })
+        .buffer_unordered(TOGETHER)
+        .try_collect::<()>()
+        .await?;
+    let creating = started.elapsed();
+    sleep(SETTLE).await;
+    let before = Processes::read(cluster)?;
+    sleep(WATCH).await;
+    let used = Processes::read(cluster)?.since(&before);
+    Ok(Figures::of_rest(streams * 2, creating, used, &empty, WATCH, cluster.servers().len()))
+}

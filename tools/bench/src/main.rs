@@ -1,0 +1,124 @@
+//! `flotilla-bench` starts three servers of Flotilla and of nats-server in turn (A B A B), puts the same load on both
+//! from the same thin client, and prints medians, spread and ratios. The servers, the client and whatever else runs
+//! share the machine: figures of two runs do not compare, the ratios of one run do.
+//!
+//! Flotilla runs with its defaults: a majority syncs before an acknowledgment. So does nats-server: it does not sync
+//! before an acknowledgment.
+
+mod idle;
+mod load;
+mod processes;
+mod publish;
+mod report;
+mod wire;
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use clap::Parser;
+use flotilla_tests::{Cluster, Flavour, Plan};
+
+use crate::publish::Publish;
+use crate::report::{Figures, Report};
+
+/// Compare Flotilla with nats-server on this machine
+#[derive(Debug, Parser)]
+#[command(
+    after_help = "FLOTILLA_SERVER and NATS_SERVER name the programs; without them flotilla-server is taken from \
+    beside this program, and nats-server from the PATH."
+)]
+struct Arguments {
+    /// How many times each server is measured
+    #[arg(long, default_value_t = 3)]
+    rounds: u32,
+    /// How long each kind of load lasts, in seconds, after two more to warm up
+    #[arg(long, default_value_t = 15)]
+    seconds: u64,
+    /// Only the loads whose names contain this text; may be given several times
+    #[arg(long)]
+    only: Vec<String>,
+    /// How many streams and consumers lie idle in the load `idle`
+    #[arg(long, default_value_t = 1_000)]
+    idle: usize,
+    /// Measure one server only
+    #[arg(long, value_parser = ["flotilla", "nats"])]
+    server: Option<String>,
+    /// Write the figures of every round to this file
+    #[arg(long)]
+    json: Option<PathBuf>,
+}
+
+impl Arguments {
+    fn wants(&self, name: &str) -> bool {
+        self.only.is_empty() || self.only.iter().any(|text| name.contains(text))
+    }
+
+    fn flavours(&self) -> Vec<Flavour> {
+        match self.server.as_deref() {
+            Some("flotilla") => vec![Flavour::Flotilla],
+            Some(_) => vec![Flavour::NatsServer],
+            None => vec![Flavour::Flotilla, Flavour::NatsServer],
+        }
+    }
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    match runtime.context("no runtime").and_then(|runtime| runtime.block_on(run(&arguments))) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("flotilla-bench: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(arguments: &Arguments) -> Result<()> {
+    let mut report = Report::default();
+    for round in 1..=arguments.rounds {
+        for flavour in arguments.flavours() {
+            for (name, figures) in measure(arguments, flavour).await? {
+                eprintln!("round {round}, {flavour}, {name}: {figures}");
+                report.add(&name, flavour, figures);
+            }
+        }
+    }
+    println!("{}", processes::machine()?);
+    println!("{}", report.table());
+    if let Some(path) = &arguments.json {
+        let json = serde_json::to_vec_pretty(&report)?;
+        fs::write(path, json).with_context(|| format!("cannot write {}", path.display()))?;
+    }
+    Ok(())
+}
+
+/// One server's figures of one round.
+async fn measure(arguments: &Arguments, flavour: Flavour) -> Result<Vec<(String, Figures)>> {
+    let mut all = Vec::new();
+    let loads: Vec<Publish> =
+        publish::LOADS.into_iter().filter(|load| arguments.wants(load.name)).collect();
+    if !loads.is_empty() {
+        let mut cluster = start(flavour).await?;
+        for load in loads {
+            let figures = load.measure(&cluster, Duration::from_secs(arguments.seconds)).await;
+            all.push((load.name.to_owned(), figures.with_context(|| load.name.to_owned())?));
+        }
+        cluster.kill_all().await?;
+    }
+    if arguments.wants(idle::NAME) {
+        let mut cluster = start(flavour).await?;
+        all.push((idle::NAME.to_owned(), idle::measure(&cluster, arguments.idle).await?));
+        cluster.kill_all().await?;
+    }
+    Ok(all)
+}
+
+async fn start(flavour: Flavour) -> Result<Cluster> {
+    let mut plan = Plan::new(3)?;
+    plan.flavour = flavour;
+    Cluster::start(plan).await
+}
