@@ -1,6 +1,8 @@
 //! What the servers' processes use, from `/proc`.
 
 use std::fs;
+use std::os::linux::fs::MetadataExt as _;
+use std::path::Path;
 
 use anyhow::{Context, Result};
 use flotilla_tests::Cluster;
@@ -10,7 +12,8 @@ use flotilla_tests::Cluster;
 pub(crate) struct Processes {
     /// Seconds of CPU since the processes started.
     pub(crate) cpu_seconds: f64,
-    /// Bytes they caused to be written to disk.
+    /// Bytes written to the disk that their files are on, by whomever: what a process is said to write counts a folio
+    /// of many pages for each page of it.
     pub(crate) written: u64,
     /// Resident bytes of the largest of them.
     pub(crate) largest_resident: u64,
@@ -18,7 +21,8 @@ pub(crate) struct Processes {
 
 impl Processes {
     pub(crate) fn read(cluster: &Cluster) -> Result<Self> {
-        let mut all = Self { cpu_seconds: 0.0, written: 0, largest_resident: 0 };
+        let written = sectors_written(cluster.dir())? * 512;
+        let mut all = Self { cpu_seconds: 0.0, written, largest_resident: 0 };
         for server in cluster.servers() {
             let id = server.id().with_context(|| format!("{} is not running", server.name()))?;
             let read = |file: &str| {
@@ -26,7 +30,6 @@ impl Processes {
                 fs::read_to_string(&path).with_context(|| path)
             };
             all.cpu_seconds += cpu_seconds(&read("stat")?).context("/proc/<id>/stat")?;
-            all.written += labelled(&read("io")?, "write_bytes:").context("/proc/<id>/io")?;
             let resident = labelled(&read("status")?, "VmRSS:").context("/proc/<id>/status")?;
             all.largest_resident = all.largest_resident.max(resident * 1_024);
         }
@@ -49,6 +52,16 @@ fn cpu_seconds(stat: &str) -> Option<f64> {
     let mut times = fields.split_whitespace().skip(11).map_while(|field| field.parse::<f64>().ok());
     let ticks = times.next()? + times.next()?;
     Some(ticks / rustix::param::clock_ticks_per_second() as f64)
+}
+
+/// The seventh figure of `/sys/dev/block/<device>/stat`, for the device that `directory` is on.
+fn sectors_written(directory: &Path) -> Result<u64> {
+    let device = fs::metadata(directory)?.st_dev();
+    let (major, minor) = (rustix::fs::major(device), rustix::fs::minor(device));
+    let path = format!("/sys/dev/block/{major}:{minor}/stat");
+    let stat = fs::read_to_string(&path).with_context(|| path.clone())?;
+    let sectors = stat.split_whitespace().nth(6).and_then(|figure| figure.parse().ok());
+    sectors.with_context(|| format!("cannot read {path}"))
 }
 
 fn labelled(text: &str, label: &str) -> Option<u64> {

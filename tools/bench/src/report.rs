@@ -35,7 +35,7 @@ impl Figures {
             ("p99 us", microseconds(0.99)),
             ("p99.9 us", microseconds(0.999)),
             ("server CPU us/message", used.cpu_seconds * 1e6 / messages),
-            ("written bytes/message", used.written as f64 / messages),
+            ("bytes to disk/message", used.written as f64 / messages),
             ("resident MB, largest", used.largest_resident as f64 / 1e6),
             ("refused", refused as f64),
         ])))
