@@ -138,11 +138,11 @@ pub struct SegmentStore {
     removed_through: u64,
     /// Removed segments whose files still stand, by first sequence, with their last one.
     doomed: BTreeMap<u64, u64>,
-    /// Erased while they were being written.
+    /// Erased while they, or the segment they are in, were being written.
     erase_later: Vec<u64>,
     in_flight: Option<InFlight>,
-    /// Segments being compacted, by job.
-    compacting: BTreeMap<u64, u64>,
+    /// Segments of which flushed records are being dropped or erased, by job: one job for each.
+    rewriting: BTreeMap<u64, u64>,
     next_job: u64,
     reader: Reader,
 }
@@ -242,7 +242,7 @@ impl SegmentStore {
     /// written is written anew, from memory, by the next one. After a failed sync the host should rather
     /// stop: the disk cannot be trusted.
     pub fn finished(&mut self, job: u64, result: &Result<(), DiskError>) {
-        if let Some(first_seq) = self.compacting.remove(&job) {
+        if let Some(first_seq) = self.rewriting.remove(&job) {
             self.reader.forget(first_seq);
             return;
         }

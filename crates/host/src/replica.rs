@@ -60,12 +60,6 @@ pub(crate) trait Machine {
         Some(Vec::new())
     }
 
-    /// The record that replaces the state is about to be written: what belongs to it must be on stable storage, and
-    /// marked as belonging to it.
-    fn about_to_restore(&mut self, _base: &Base, _cx: &mut Cx) -> Result<(), String> {
-        Ok(())
-    }
-
     /// Replaces the state by the one at `index`, given by a peer; the record that says so is on stable storage.
     fn restore(&mut self, state: &Bytes, index: u64, cx: &mut Cx) -> Result<(), String>;
 }
@@ -110,6 +104,8 @@ pub(crate) struct Replica<M> {
     pub(crate) wants_base: bool,
     /// A state that a peer gave, about to replace the log.
     pub(crate) incoming: Option<Base>,
+    /// Whether the record of such a state is on its way to stable storage: machine and files are about to be replaced.
+    pub(crate) installing: bool,
     /// Where replicas live that the configuration applied here does not know. After a restart a replica is back at its
     /// base, and its leader may have joined by an entry that it has not applied again: it must answer it all the same.
     strangers: BTreeMap<ReplicaId, StoreId>,
@@ -144,6 +140,7 @@ impl<M: Machine> Replica<M> {
             writing_base: None,
             wants_base: false,
             incoming: None,
+            installing: false,
             strangers: BTreeMap::new(),
         }
     }
@@ -194,9 +191,9 @@ impl<M: Machine> Replica<M> {
         let Some(base) = base else {
             return Err(Poisoned::machine("a state was installed that nobody offered"));
         };
-        self.machine.about_to_restore(&base, cx).map_err(Poisoned::machine)?;
         self.raft.install(base.membership.clone());
         self.writing_base = None;
+        self.installing = true;
         let record = BaseRecord {
             group: self.group,
             replica: self.raft.id(),
@@ -217,6 +214,7 @@ impl<M: Machine> Replica<M> {
     /// The record of a state that a peer gave is on stable storage: the machine becomes that state. Nothing behind it
     /// was applied before, because the library waits for the same record.
     pub(crate) fn installed(&mut self, cx: &mut Cx) -> Result<(), Poisoned> {
+        self.installing = false;
         let Base { index, state, .. } = self.base.clone();
         self.machine.restore(&state, index, cx).map_err(Poisoned::machine)
     }

@@ -5,6 +5,7 @@
 //! seed, but for reads of segment files through the [`Disk`].
 
 mod catchup;
+mod files;
 mod input;
 mod reconcile;
 mod recover;
@@ -77,6 +78,7 @@ pub struct Shard {
     next_digest: u64,
     next_sweep: u64,
     timers: Timers,
+    files: files::Files,
     /// States on their way here.
     catchup: BTreeMap<GroupId, catchup::Incoming>,
     /// Calls that the shard itself made.
@@ -151,6 +153,7 @@ impl Shard {
             next_digest: now.mono,
             next_sweep: now.mono,
             timers: Timers::default(),
+            files: files::Files::default(),
             catchup: BTreeMap::new(),
             own_calls: BTreeMap::new(),
             next_call: 1,

@@ -6,6 +6,7 @@ use bytes::Bytes;
 use flotilla_raft::GroupId;
 
 use super::format::{HEADER, Slot, encode_index, header};
+use super::load::{Loaded, indexed};
 use super::record::parse;
 use super::stream_dir;
 use crate::disk::{Disk, DiskError, FileId, parent, read_exact};
@@ -30,10 +31,21 @@ pub(super) struct Compaction {
     pub(super) live: Vec<Slot>,
 }
 
+/// A record that is put in the place of one of the same length.
+#[derive(Clone, Debug)]
+pub(super) struct Erasure {
+    pub(super) path: String,
+    pub(super) first_seq: u64,
+    pub(super) seq: u64,
+    pub(super) offset: u64,
+    pub(super) bytes: Bytes,
+    pub(super) checksum: u32,
+}
+
 #[derive(Clone, Debug)]
 pub(super) enum Step {
     Write(Part),
-    Overwrite { path: String, offset: u64, bytes: Bytes },
+    Erase(Erasure),
     Compact(Compaction),
     Remove { path: String },
 }
@@ -66,7 +78,7 @@ impl SegmentJob {
     pub fn byte_len(&self) -> usize {
         let steps = self.steps.iter().map(|step| match step {
             Step::Write(part) => part.bytes.iter().map(Bytes::len).sum(),
-            Step::Overwrite { bytes, .. } => bytes.len(),
+            Step::Erase(erasure) => erasure.bytes.len(),
             Step::Compact(job) => job.live.iter().map(|slot| slot.length as usize).sum(),
             Step::Remove { .. } => 0,
         });
@@ -86,12 +98,7 @@ impl SegmentJob {
                     }
                     part.write(disk)?;
                 }
-                Step::Overwrite { path, offset, bytes } => {
-                    with_file(disk, disk.open(path)?, |file| {
-                        disk.write_vectored_at(file, *offset, &[IoSlice::new(bytes)])?;
-                        disk.sync_data(file)
-                    })?;
-                }
+                Step::Erase(erasure) => erasure.run(disk, self.group)?,
                 Step::Compact(job) => {
                     job.run(disk, self.group)?;
                     names_changed = true;
@@ -151,6 +158,26 @@ impl Part {
             let end = self.offset + self.bytes.iter().map(|bytes| bytes.len() as u64).sum::<u64>();
             if disk.len(file)? > end {
                 disk.truncate(file, end)?;
+            }
+            disk.sync_data(file)
+        })
+    }
+}
+
+impl Erasure {
+    /// Overwrites the record, and its checksum in the index, if the segment is sealed by now: replicas compare segments
+    /// by these checksums. A crash in between leaves a record that is erased and an index that says otherwise; nobody
+    /// reads what is erased, and a peer that fetches the segment finds it different from the manifest.
+    fn run(&self, disk: &dyn Disk, group: GroupId) -> Result<(), DiskError> {
+        with_file(disk, disk.open(&self.path)?, |file| {
+            disk.write_vectored_at(file, self.offset, &[IoSlice::new(&self.bytes)])?;
+            if let Some(mut loaded) = indexed(disk, file, group, self.first_seq)?
+                && let Some(slot) = loaded.slots.iter_mut().find(|slot| slot.seq == self.seq)
+            {
+                slot.checksum = self.checksum;
+                let Loaded { last_seq, end, slots, .. } = &loaded;
+                let index = encode_index(group, self.first_seq, *last_seq, *end, slots);
+                disk.write_vectored_at(file, *end, &[IoSlice::new(&index)])?;
             }
             disk.sync_data(file)
         })

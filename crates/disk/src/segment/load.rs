@@ -84,7 +84,7 @@ impl SegmentStore {
             doomed: BTreeMap::new(),
             erase_later: Vec::new(),
             in_flight: None,
-            compacting: BTreeMap::new(),
+            rewriting: BTreeMap::new(),
             next_job: 0,
             reader: Reader::default(),
         };
@@ -142,7 +142,7 @@ pub(super) fn load(
 }
 
 /// By the index, if it is whole.
-fn indexed(
+pub(super) fn indexed(
     disk: &dyn Disk,
     file: FileId,
     group: GroupId,

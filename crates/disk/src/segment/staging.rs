@@ -14,6 +14,7 @@ use super::{SegmentError, SegmentStore, segment_path, stream_dir};
 use crate::disk::{Disk, DiskError, read_whole, write_at};
 use crate::fields::Fields;
 
+const READY: &str = "ready";
 const READY_MAGIC: &[u8; 4] = b"FRDY";
 const READY_VERSION: u16 = 1;
 const READY_LIMIT: u64 = 16 << 20;
@@ -50,6 +51,10 @@ pub enum StagingError {
     },
 }
 
+/// What a staged segment is named by: its first sequence, and its content hash, so that what was staged for another
+/// state is not taken for what this one needs.
+type Named = (u64, u64);
+
 /// Segments of one stream on their way in. It keeps nothing in memory: after a crash a transfer goes on
 /// where its parts end.
 #[derive(Clone, Copy, Debug)]
@@ -68,12 +73,12 @@ impl Staging {
     pub fn next_offset(
         &self,
         disk: &dyn Disk,
-        first_seq: u64,
+        summary: &SegmentSummary,
     ) -> Result<Option<u64>, StagingError> {
-        if self.is_done(disk, first_seq)? {
+        if exists(disk, &self.done(summary))? {
             return Ok(None);
         }
-        match disk.open(&self.part(first_seq)) {
+        match disk.open(&self.part(summary)) {
             Ok(file) => Ok(Some(with_file(disk, file, |file| disk.len(file))?)),
             Err(DiskError::NotFound { .. }) => Ok(Some(0)),
             Err(error) => Err(error.into()),
@@ -84,14 +89,15 @@ impl Staging {
     pub fn write(
         &self,
         disk: &dyn Disk,
-        first_seq: u64,
+        summary: &SegmentSummary,
         offset: u64,
         chunk: &[u8],
     ) -> Result<(), StagingError> {
+        let first_seq = summary.first_seq;
         if offset == 0 {
             make_dir(disk, &self.dir())?;
         }
-        with_file(disk, open_or_create(disk, &self.part(first_seq))?, |file| {
+        with_file(disk, open_or_create(disk, &self.part(summary))?, |file| {
             let len = disk.len(file)?;
             if len != offset {
                 return Err(StagingError::Offset { first_seq, offset, len });
@@ -109,10 +115,10 @@ impl Staging {
         is_live: &dyn Fn(u64) -> bool,
     ) -> Result<(), StagingError> {
         let first_seq = summary.first_seq;
-        if self.is_done(disk, first_seq)? {
+        if exists(disk, &self.done(summary))? {
             return Ok(());
         }
-        let path = self.part(first_seq);
+        let path = self.part(summary);
         with_file(disk, disk.open(&path)?, |file| {
             let bytes = Bytes::from(read_whole(disk, file, summary.bytes.saturating_add(1))?);
             let slots = match self.check(&bytes, summary, is_live) {
@@ -129,20 +135,21 @@ impl Staging {
             }
             Ok(disk.sync_data(file)?)
         })?;
-        disk.rename(&path, &self.done(first_seq))?;
+        disk.rename(&path, &self.done(summary))?;
         Ok(disk.sync_dir(&self.dir())?)
     }
 
-    /// Says that all of `segments` (first sequences of the whole manifest) are done or here already. The next
+    /// Says that all of `segments`, the whole manifest, are done or here already. The next
     /// thing to be synced is the base at `base_index` in the log; then [`switch`](Self::switch).
     pub fn ready(
         &self,
         disk: &dyn Disk,
         base_index: u64,
-        segments: &[u64],
+        segments: &[SegmentSummary],
     ) -> Result<(), StagingError> {
-        for &first_seq in segments {
-            if !self.is_done(disk, first_seq)? && !self.is_here(disk, first_seq)? {
+        for summary in segments {
+            let first_seq = summary.first_seq;
+            if !exists(disk, &self.done(summary))? && !self.is_here(disk, first_seq)? {
                 return Err(StagingError::Missing { first_seq });
             }
         }
@@ -191,10 +198,11 @@ impl Staging {
         }
     }
 
-    fn move_in(&self, disk: &dyn Disk, segments: &[u64]) -> Result<(), StagingError> {
-        for &first_seq in segments {
-            if self.is_done(disk, first_seq)? {
-                disk.rename(&self.done(first_seq), &segment_path(self.group, first_seq))?;
+    fn move_in(&self, disk: &dyn Disk, segments: &[Named]) -> Result<(), StagingError> {
+        for &(first_seq, hash) in segments {
+            let done = self.file((first_seq, hash), "done");
+            if exists(disk, &done)? {
+                disk.rename(&done, &segment_path(self.group, first_seq))?;
             } else if !self.is_here(disk, first_seq)? {
                 return Err(StagingError::Missing { first_seq });
             }
@@ -202,12 +210,17 @@ impl Staging {
         let dir = stream_dir(self.group);
         for name in disk.list(&dir)?.into_iter().filter(|name| name.ends_with(".seg")) {
             let path = format!("{dir}/{name}");
-            if !segments.iter().any(|first_seq| segment_path(self.group, *first_seq) == path) {
+            if !segments.iter().any(|(first_seq, _)| segment_path(self.group, *first_seq) == path) {
                 disk.remove(&path)?;
             }
         }
         disk.sync_dir(&dir)?;
-        Ok(disk.sync_dir(&self.dir())?)
+        // What is left was staged for states that were not taken over.
+        let staging = self.dir();
+        for name in disk.list(&staging)?.into_iter().filter(|name| name != READY) {
+            disk.remove(&format!("{staging}/{name}"))?;
+        }
+        Ok(disk.sync_dir(&staging)?)
     }
 
     /// The slots of a whole part, or what is wrong with it.
@@ -242,20 +255,20 @@ impl Staging {
         format!("{}/staging", stream_dir(self.group))
     }
 
-    fn part(&self, first_seq: u64) -> String {
-        format!("{}/{first_seq:016x}.part", self.dir())
+    fn part(&self, summary: &SegmentSummary) -> String {
+        self.file((summary.first_seq, summary.hash), "part")
     }
 
-    fn done(&self, first_seq: u64) -> String {
-        format!("{}/{first_seq:016x}.done", self.dir())
+    fn done(&self, summary: &SegmentSummary) -> String {
+        self.file((summary.first_seq, summary.hash), "done")
+    }
+
+    fn file(&self, (first_seq, hash): Named, kind: &str) -> String {
+        format!("{}/{first_seq:016x}-{hash:016x}.{kind}", self.dir())
     }
 
     fn ready_path(&self) -> String {
-        format!("{}/ready", self.dir())
-    }
-
-    fn is_done(&self, disk: &dyn Disk, first_seq: u64) -> Result<bool, DiskError> {
-        exists(disk, &self.done(first_seq))
+        format!("{}/{READY}", self.dir())
     }
 
     fn is_here(&self, disk: &dyn Disk, first_seq: u64) -> Result<bool, DiskError> {
@@ -269,9 +282,10 @@ impl SegmentStore {
         &mut self,
         disk: &dyn Disk,
         staging: &Staging,
-        first_seq: u64,
+        summary: &SegmentSummary,
     ) -> Result<(), SegmentError> {
-        disk.rename(&staging.done(first_seq), &segment_path(self.group, first_seq))?;
+        let first_seq = summary.first_seq;
+        disk.rename(&staging.done(summary), &segment_path(self.group, first_seq))?;
         disk.sync_dir(&stream_dir(self.group))?;
         self.reader.forget(first_seq);
         let Some(segment) = self.segments.get_mut(&first_seq) else { return Ok(()) };
@@ -296,21 +310,22 @@ fn exists(disk: &dyn Disk, path: &str) -> Result<bool, DiskError> {
     }
 }
 
-fn encode_ready(base_index: u64, segments: &[u64]) -> Vec<u8> {
+fn encode_ready(base_index: u64, segments: &[SegmentSummary]) -> Vec<u8> {
     let mut bytes = READY_MAGIC.to_vec();
     bytes.extend_from_slice(&READY_VERSION.to_le_bytes());
     bytes.extend_from_slice(&[0; 2]);
     bytes.extend_from_slice(&base_index.to_le_bytes());
     bytes.extend_from_slice(&u32::try_from(segments.len()).unwrap_or(u32::MAX).to_le_bytes());
-    for first_seq in segments {
+    for SegmentSummary { first_seq, hash, .. } in segments {
         bytes.extend_from_slice(&first_seq.to_le_bytes());
+        bytes.extend_from_slice(&hash.to_le_bytes());
     }
     let check = xxh3_64(&bytes);
     bytes.extend_from_slice(&check.to_le_bytes());
     bytes
 }
 
-fn decode_ready(bytes: &[u8]) -> Option<(u64, Vec<u64>)> {
+fn decode_ready(bytes: &[u8]) -> Option<(u64, Vec<Named>)> {
     let (covered, check) = bytes.split_at_checked(bytes.len().checked_sub(8)?)?;
     if xxh3_64(covered) != Fields(check).u64()? {
         return None;
@@ -322,6 +337,7 @@ fn decode_ready(bytes: &[u8]) -> Option<(u64, Vec<u64>)> {
     fields.take(2)?;
     let base_index = fields.u64()?;
     let count = fields.u32()?;
-    let segments = (0..count).map(|_| fields.u64()).collect::<Option<_>>()?;
+    let segments =
+        (0..count).map(|_| Some((fields.u64()?, fields.u64()?))).collect::<Option<_>>()?;
     Some((base_index, segments))
 }

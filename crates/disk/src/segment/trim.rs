@@ -1,19 +1,20 @@
 //! Getting rid of records: whole segments from the front, dropped ones within, erased ones.
 
+use bytes::Bytes;
 use flotilla_raft::GroupId;
 
 use super::format::Slot;
-use super::job::{Compaction, SegmentJob, Step};
+use super::job::{Compaction, Erasure, SegmentJob, Step};
 use super::read::ReadError;
-use super::record::SegmentRecord;
-use super::{SegmentStore, segment_path};
+use super::record::{SegmentRecord, parse};
+use super::{Segment, SegmentStore, segment_path};
 use crate::disk::Disk;
 
 impl SegmentStore {
     /// Everything up to `seq` is removed: it is not read any more. Files go by [`take_removals`](Self::take_removals).
     pub fn remove_through(&mut self, seq: u64) {
         self.removed_through = self.removed_through.max(seq);
-        let gone = |segment: &super::Segment| segment.sealed && segment.last_seq <= seq;
+        let gone = |segment: &Segment| segment.sealed && segment.last_seq <= seq;
         while let Some(first) = self.segments.first_entry().filter(|first| gone(first.get())) {
             let (first_seq, segment) = first.remove_entry();
             self.reader.forget(first_seq);
@@ -44,7 +45,7 @@ impl SegmentStore {
         first_seq: u64,
         is_live: &dyn Fn(u64) -> bool,
     ) -> Result<Option<SegmentJob>, ReadError> {
-        let busy = self.compacting.values().any(|segment| *segment == first_seq);
+        let busy = self.is_rewritten(first_seq);
         let sealed = self.segments.get(&first_seq).filter(|segment| segment.sealed && !busy);
         let Some(last_seq) = sealed.map(|segment| segment.last_seq) else { return Ok(None) };
         let slots = self.index(disk, first_seq)?;
@@ -53,7 +54,7 @@ impl SegmentStore {
             return Ok(None);
         }
         let id = self.job_id();
-        self.compacting.insert(id, first_seq);
+        self.rewriting.insert(id, first_seq);
         let path = segment_path(self.group, first_seq);
         let steps = vec![Step::Compact(Compaction { first_seq, last_seq, path, live })];
         Ok(Some(SegmentJob { group: self.group, id, steps }))
@@ -66,8 +67,9 @@ impl SegmentStore {
     }
 
     /// Overwrites headers and payload of a record with zeros: at once in memory, by the returned job on disk; `None` if
-    /// nothing of it is on disk. A record in the middle of a flush is overwritten behind it
-    /// ([`take_late_erasures`](Self::take_late_erasures)). The log keeps its copy until that part is reclaimed.
+    /// nothing of it is on disk. A record in the middle of a flush, or in a segment that another job is at work on, is
+    /// overwritten behind it ([`take_late_erasures`](Self::take_late_erasures)). The log keeps its copy until that part
+    /// is reclaimed.
     pub fn erase(&mut self, disk: &dyn Disk, seq: u64) -> Result<Option<SegmentJob>, ReadError> {
         if let Ok(at) = self.tail.binary_search_by_key(&seq, |tail| tail.record.seq) {
             if self.in_flight.as_ref().is_some_and(|flight| seq <= flight.through) {
@@ -80,15 +82,31 @@ impl SegmentStore {
         let Some((&first_seq, _)) = self.segments.range(..=seq).next_back() else {
             return Ok(None);
         };
+        if self.is_rewritten(first_seq) {
+            self.erase_later.push(seq);
+            return Ok(None);
+        }
         let Some(slot) = self.slot(disk, first_seq, seq)? else { return Ok(None) };
+        let Some(bytes) = blank(&slot).erased(self.group).map(Bytes::from) else { return Ok(None) };
+        let Some(checksum) = parse(&bytes, self.group).map(|erased| erased.checksum) else {
+            return Ok(None);
+        };
         self.reader.forget(first_seq);
-        let Some(bytes) = blank(&slot).erased(self.group) else { return Ok(None) };
-        let path = segment_path(self.group, first_seq);
-        let step = Step::Overwrite { path, offset: u64::from(slot.offset), bytes: bytes.into() };
-        Ok(Some(SegmentJob { group: self.group, id: self.job_id(), steps: vec![step] }))
+        if let Some(segment) = self.segments.get_mut(&first_seq) {
+            segment.set_checksum(seq, checksum);
+        }
+        let id = self.job_id();
+        self.rewriting.insert(id, first_seq);
+        let (path, offset) = (segment_path(self.group, first_seq), u64::from(slot.offset));
+        let steps = vec![Step::Erase(Erasure { path, first_seq, seq, offset, bytes, checksum })];
+        Ok(Some(SegmentJob { group: self.group, id, steps }))
     }
 
-    /// The erasures that waited for the end of a flush.
+    fn is_rewritten(&self, first_seq: u64) -> bool {
+        self.rewriting.values().any(|segment| *segment == first_seq)
+    }
+
+    /// The erasures that waited for the end of another job.
     pub fn take_late_erasures(&mut self, disk: &dyn Disk) -> Result<Vec<SegmentJob>, ReadError> {
         let mut jobs = Vec::new();
         for seq in std::mem::take(&mut self.erase_later) {
@@ -100,16 +118,24 @@ impl SegmentStore {
     fn erase_in_tail(&mut self, at: usize) {
         let group: GroupId = self.group;
         let Some(tail) = self.tail.get_mut(at) else { return };
-        let Some(erased) = tail.record.erased(group).map(bytes::Bytes::from) else { return };
-        let Some(parsed) = super::record::parse(&erased, group) else { return };
+        let Some(erased) = tail.record.erased(group).map(Bytes::from) else { return };
+        let Some(parsed) = parse(&erased, group) else { return };
         tail.header = erased.slice(..super::record::RECORD_HEADER);
         tail.record = parsed.record;
         tail.erased = true;
-        if let Some(segment) = self.segments.get_mut(&tail.segment)
-            && let Ok(at) = segment.slots.binary_search_by_key(&tail.record.seq, |slot| slot.seq)
-            && let Some(slot) = segment.slots.get_mut(at)
+        if let Some(segment) = self.segments.get_mut(&tail.segment) {
+            segment.set_checksum(tail.record.seq, parsed.checksum);
+        }
+    }
+}
+
+impl Segment {
+    /// A record of it has become another one. A sealed segment's slots are not here; its index is on disk.
+    fn set_checksum(&mut self, seq: u64, checksum: u32) {
+        if let Ok(at) = self.slots.binary_search_by_key(&seq, |slot| slot.seq)
+            && let Some(slot) = self.slots.get_mut(at)
         {
-            slot.checksum = parsed.checksum;
+            slot.checksum = checksum;
         }
     }
 }
@@ -117,7 +143,7 @@ impl SegmentStore {
 /// A record of the right shape, without the right contents.
 fn blank(slot: &Slot) -> SegmentRecord {
     let meta = slot.meta();
-    let zeros = |len: u32| bytes::Bytes::from(vec![0; len as usize]);
+    let zeros = |len: u32| Bytes::from(vec![0; len as usize]);
     SegmentRecord {
         seq: meta.seq,
         time: meta.time,

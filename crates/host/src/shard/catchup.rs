@@ -51,7 +51,7 @@ impl Shard {
     }
 
     /// Asks for the next piece, or takes the state over when all of it is here.
-    fn go_on(&mut self, group: GroupId) {
+    pub(super) fn go_on(&mut self, group: GroupId) {
         let Some(incoming) = self.catchup.get_mut(&group) else { return };
         while incoming.todo.pop_front_if(|(file, offset)| *offset >= file.bytes).is_some() {}
         match incoming.todo.front() {
@@ -69,8 +69,17 @@ impl Shard {
         }
     }
 
+    /// Takes the state over, once nothing is at work on the files that it replaces.
     fn install(&mut self, group: GroupId) {
+        if self.files.is_busy(group) || self.cx.out.jobs.iter().any(|job| job.group() == group) {
+            return;
+        }
         let Some(Incoming { from, offer, .. }) = self.catchup.remove(&group) else { return };
+        let staged =
+            self.replicas.streams.get(&group).map(|s| s.machine.staged(&offer.base, &self.cx));
+        if let Some(Err(error)) = staged {
+            return self.refuse_offer(from, group, &offer, &error);
+        }
         let body = Body::Snapshot {
             index: offer.base.index,
             term: offer.base.term,

@@ -160,7 +160,7 @@ impl Shard {
 
     fn create_asset(&mut self, new: &NewReplica) {
         let LocalReplica { group, replica, incarnation } = new.local;
-        if self.ended.contains_key(&group) {
+        if self.ended.contains_key(&group) || self.files.is_leaving(group) {
             return;
         }
         let Some(meta) = &self.replicas.meta else { return };
@@ -200,6 +200,9 @@ impl Shard {
     }
 
     fn destroy(&mut self, local: LocalReplica) {
+        if self.replicas.get(local.group).is_some_and(|r| r.raft().id() != local.replica) {
+            return;
+        }
         let through = self.created_through();
         if self.store_file.record().created_through < local.replica {
             let disk = self.cx.disk.clone();
@@ -215,6 +218,7 @@ impl Shard {
         }
         self.cx.wal.destroy(group, replica);
         self.cx.after.push(After::Destroy { group, replica });
+        self.files.leave(group);
         self.replicas.remove(group, &mut self.cx);
         self.catchup.remove(&group);
     }

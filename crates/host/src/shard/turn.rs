@@ -44,9 +44,11 @@ impl Shard {
             Input::Persisted(ticket) => self.take_persisted(ticket),
             Input::Pressure(groups) => self.take_pressure(&groups),
             Input::Flushed { group, job, result } => {
+                self.files.finished(group);
                 if let Some(stream) = self.replicas.streams.get_mut(&group) {
                     stream.flushed(job, &result, &mut self.cx);
                     self.dirty.insert(group);
+                    self.go_on(group);
                 }
             }
             Input::Publish { group, messages } => {
@@ -111,7 +113,7 @@ impl Shard {
             }
             After::Base { group, index } => self.base_persisted(group, index),
             After::Destroy { group, replica } => {
-                self.cx.out.forget.push(group);
+                self.files.left(group);
                 self.destroyed.push((group, replica));
             }
         }
@@ -291,6 +293,10 @@ impl Shard {
         } else {
             debug_assert!(after.is_empty(), "something waits for a batch that was not written");
         }
+        self.cx.out.jobs.iter().for_each(|job| self.files.started(job.group()));
+        self.cx.out.forget = self.files.take_removable();
+        // A group may have come back meanwhile, as another replica.
+        self.reconcile_all |= !self.cx.out.forget.is_empty();
         self.cx.out.meta = self.take_meta_feed();
         std::mem::take(&mut self.cx.out)
     }

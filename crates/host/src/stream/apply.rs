@@ -1,7 +1,7 @@
 //! What a committed entry of a stream does.
 
 use bytes::Bytes;
-use flotilla_disk::{SegmentRecord, SegmentSummary, Staging};
+use flotilla_disk::{SegmentRecord, SegmentSummary};
 use flotilla_jsapi::ErrorKind;
 use flotilla_raft::{Base, Entry};
 use flotilla_stream::{ChangeError, ChangeOutcome, Record, Stream, StreamChange, StreamCommand};
@@ -84,12 +84,6 @@ impl Machine for StreamMachine {
                 None
             }
         }
-    }
-
-    fn about_to_restore(&mut self, base: &Base, cx: &mut Cx) -> Result<(), String> {
-        let files: Vec<u64> = self.staged.iter().map(|f| f.first_seq).collect();
-        let staging = Staging::new(self.group);
-        staging.ready(&*cx.disk, base.index, &files).map_err(|e| e.to_string())
     }
 
     fn restore(&mut self, state: &Bytes, index: u64, cx: &mut Cx) -> Result<(), String> {

@@ -31,7 +31,9 @@ struct Flushing {
 impl Replica<StreamMachine> {
     /// Begins a checkpoint when enough is unflushed, or when the WAL asks for it.
     pub(crate) fn checkpoint(&mut self, asked: bool, cx: &mut Cx) {
-        let busy = self.machine.checkpoint.flushing.is_some() || self.writing_base.is_some();
+        let busy = self.machine.checkpoint.flushing.is_some()
+            || self.writing_base.is_some()
+            || self.installing;
         let new = self.raft.applied() > self.durable_base;
         let due = new && self.machine.segments.tail_bytes() >= FLUSH_BYTES;
         if busy || !(asked || due) {

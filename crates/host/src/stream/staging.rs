@@ -1,7 +1,8 @@
 //! The segments of a state that a peer gives, or that is given to one.
 
 use bytes::Bytes;
-use flotilla_disk::{SegmentSummary, Staging};
+use flotilla_disk::{SegmentSummary, Staging, StagingError};
+use flotilla_raft::Base;
 
 use super::StreamMachine;
 use crate::turn::Cx;
@@ -23,11 +24,29 @@ impl StreamMachine {
             if ours.iter().any(|our| our.same_content(file)) {
                 continue;
             }
-            let next = staging.next_offset(disk, file.first_seq).map_err(|e| e.to_string())?;
-            needed.extend(next.map(|offset| (*file, offset.min(file.bytes))));
+            let next = staging.next_offset(disk, file).map_err(|e| e.to_string())?;
+            match next {
+                None => {}
+                Some(offset) if offset < file.bytes => needed.push((*file, offset)),
+                // All of it came before a restart; what is not what the manifest says is fetched anew.
+                Some(_) => {
+                    if let Err(error) = staging.finish(disk, file, &|_| true) {
+                        let StagingError::Mismatch { .. } = error else {
+                            return Err(error.to_string());
+                        };
+                        needed.push((*file, 0));
+                    }
+                }
+            }
         }
         self.staged = files.to_vec();
         Ok(needed)
+    }
+
+    /// Everything that `base` needs is here, and marked as belonging to it.
+    pub(crate) fn staged(&self, base: &Base, cx: &Cx) -> Result<(), String> {
+        let staging = Staging::new(self.group);
+        staging.ready(&*cx.disk, base.index, &self.staged).map_err(|e| e.to_string())
     }
 
     /// Stages a piece; with the last one the whole segment is checked and synced.
@@ -40,7 +59,7 @@ impl StreamMachine {
     ) -> Result<(), String> {
         let disk = &*cx.disk;
         let staging = Staging::new(self.group);
-        staging.write(disk, file.first_seq, offset, data).map_err(|e| e.to_string())?;
+        staging.write(disk, file, offset, data).map_err(|e| e.to_string())?;
         if offset + data.len() as u64 >= file.bytes {
             staging.finish(disk, file, &|_| true).map_err(|e| e.to_string())?;
         }

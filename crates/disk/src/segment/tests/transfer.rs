@@ -9,19 +9,15 @@ fn all(_: u64) -> bool {
 /// Brings over one segment in small chunks, from where it stopped.
 fn fetch(from: (&MemDisk, &SegmentStore), to: &MemDisk, summary: &SegmentSummary) {
     let staging = Staging::new(G);
-    while let Some(offset) = staging.next_offset(to, summary.first_seq).unwrap() {
+    while let Some(offset) = staging.next_offset(to, summary).unwrap() {
         let left = usize::try_from(summary.bytes - offset).unwrap();
         if left == 0 {
             staging.finish(to, summary, &all).unwrap();
             continue;
         }
         let chunk = from.1.read_chunk(from.0, summary.first_seq, offset, left.min(300)).unwrap();
-        staging.write(to, summary.first_seq, offset, &chunk).unwrap();
+        staging.write(to, summary, offset, &chunk).unwrap();
     }
-}
-
-fn firsts(manifest: &[SegmentSummary]) -> Vec<u64> {
-    manifest.iter().map(|summary| summary.first_seq).collect()
 }
 
 #[test]
@@ -39,7 +35,7 @@ fn a_peer_catches_up_and_goes_on_with_equal_segments() {
         fetch((&sender, &source), &receiver, summary);
     }
     let staging = Staging::new(G);
-    staging.ready(&receiver, 99, &firsts(&manifest)).unwrap();
+    staging.ready(&receiver, 99, &manifest).unwrap();
     receiver.power_loss(1);
     assert_eq!(staging.switch(&receiver, 99), Ok(true));
     assert_eq!(staging.switch(&receiver, 99), Ok(false));
@@ -61,13 +57,13 @@ fn a_transfer_goes_on_where_it_was_cut() {
     let summary = source.manifest(&sender, 30, &all).unwrap()[0];
     let staging = Staging::new(G);
     let chunk = source.read_chunk(&sender, 1, 0, 200).unwrap();
-    staging.write(&receiver, 1, 0, &chunk).unwrap();
+    staging.write(&receiver, &summary, 0, &chunk).unwrap();
     receiver.restart();
-    assert_eq!(staging.next_offset(&receiver, 1), Ok(Some(200)));
-    let misplaced = staging.write(&receiver, 1, 100, &chunk);
+    assert_eq!(staging.next_offset(&receiver, &summary), Ok(Some(200)));
+    let misplaced = staging.write(&receiver, &summary, 100, &chunk);
     assert_eq!(misplaced, Err(StagingError::Offset { first_seq: 1, offset: 100, len: 200 }));
     fetch((&sender, &source), &receiver, &summary);
-    assert_eq!(staging.next_offset(&receiver, 1), Ok(None));
+    assert_eq!(staging.next_offset(&receiver, &summary), Ok(None));
 }
 
 #[test]
@@ -79,9 +75,9 @@ fn what_is_not_what_the_manifest_says_is_thrown_away() {
     let whole = source.read_chunk(&sender, 1, 0, usize::MAX).unwrap();
     let try_finish = |bytes: &[u8], summary: &SegmentSummary| {
         let receiver = MemDisk::new();
-        staging.write(&receiver, 1, 0, bytes).unwrap();
+        staging.write(&receiver, summary, 0, bytes).unwrap();
         let finished = staging.finish(&receiver, summary, &all);
-        let left = staging.next_offset(&receiver, 1).unwrap();
+        let left = staging.next_offset(&receiver, summary).unwrap();
         assert_eq!(left, finished.as_ref().map_or(Some(0), |()| None));
         finished
     };
@@ -116,7 +112,7 @@ fn every_crash_point_of_a_switch_ends_before_or_behind_it() {
         let staging = Staging::new(G);
         receiver.crash_at(crash);
         // The base is synced in the log between the two.
-        let ready = staging.ready(&receiver, 7, &firsts(&manifest)).is_ok();
+        let ready = staging.ready(&receiver, 7, &manifest).is_ok();
         let done = ready && staging.switch(&receiver, 7).is_ok();
         receiver.power_loss(crash);
         let switched = staging.switch(&receiver, if ready { 7 } else { 3 });
@@ -144,8 +140,40 @@ fn a_damaged_segment_is_replaced_by_a_peers() {
     assert_eq!(store.read(&receiver, 5), Err(ReadError::Damaged { seq: 5 }));
     let summary = source.manifest(&sender, 40, &all).unwrap()[0];
     fetch((&sender, &source), &receiver, &summary);
-    store.repair(&receiver, &Staging::new(G), 1).unwrap();
+    store.repair(&receiver, &Staging::new(G), &summary).unwrap();
     assert_reads(&receiver, &mut store, 1..=40);
     let theirs = source.manifest(&sender, 40, &all).unwrap();
     assert_eq!(store.manifest(&receiver, 40, &all).unwrap(), theirs);
+}
+
+#[test]
+fn a_segment_with_an_erased_record_is_what_its_manifest_says() {
+    let (sender, receiver) = (MemDisk::new(), MemDisk::new());
+    let mut source = stored(&sender, 40);
+    let before = source.manifest(&sender, 40, &all).unwrap();
+    // Fetched before the erasure, and of no use behind it.
+    fetch((&sender, &source), &receiver, &before[0]);
+    let job = source.erase(&sender, 3).unwrap().unwrap();
+    assert!(source.erase(&sender, 4).unwrap().is_none(), "it waits for the other in the segment");
+    run(&sender, &mut source, &job);
+    for job in source.take_late_erasures(&sender).unwrap() {
+        run(&sender, &mut source, &job);
+    }
+    let manifest = source.manifest(&sender, 40, &all).unwrap();
+    assert_ne!(manifest[0].hash, before[0].hash);
+    for summary in &manifest {
+        fetch((&sender, &source), &receiver, summary);
+    }
+    let staging = Staging::new(G);
+    staging.ready(&receiver, 99, &manifest).unwrap();
+    assert_eq!(staging.switch(&receiver, 99), Ok(true));
+    assert_eq!(receiver.files().iter().filter(|path| path.contains("staging/")).count(), 0);
+    let (mut store, metas, _) = opened(&receiver, 40);
+    assert_eq!(metas.len(), 40);
+    assert_eq!((store.read(&receiver, 3), store.read(&receiver, 4)), (Ok(None), Ok(None)));
+    assert_reads(&receiver, &mut store, 5..=40);
+    assert_eq!(store.manifest(&receiver, 40, &all).unwrap(), manifest);
+    // An index that was read again says the same.
+    let (mut again, ..) = opened(&sender, 40);
+    assert_eq!(again.manifest(&sender, 40, &all).unwrap(), manifest);
 }

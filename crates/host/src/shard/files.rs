@@ -1,0 +1,82 @@
+//! What is at work on the files of streams, and what has to wait for it.
+
+use std::collections::BTreeMap;
+
+use flotilla_raft::GroupId;
+
+/// Jobs on segments run on another thread, while the shard goes on. Under them no state of a peer's may move its files
+/// in, and the files of a replica that is gone may not be removed: a job would write into what comes after it, and its
+/// end would be taken for that of another job.
+#[derive(Debug, Default)]
+pub(super) struct Files {
+    /// How many jobs each group has under way.
+    jobs: BTreeMap<GroupId, usize>,
+    /// Groups whose replica here was destroyed, and whether its end is on stable storage.
+    leaving: BTreeMap<GroupId, bool>,
+}
+
+impl Files {
+    pub(super) fn started(&mut self, group: GroupId) {
+        *self.jobs.entry(group).or_default() += 1;
+    }
+
+    pub(super) fn finished(&mut self, group: GroupId) {
+        if let Some(jobs) = self.jobs.get_mut(&group) {
+            *jobs = jobs.saturating_sub(1);
+            if *jobs == 0 {
+                self.jobs.remove(&group);
+            }
+        }
+    }
+
+    pub(super) fn is_busy(&self, group: GroupId) -> bool {
+        self.jobs.contains_key(&group)
+    }
+
+    /// The group's replica is destroyed. Another one must not begin before its files are gone.
+    pub(super) fn leave(&mut self, group: GroupId) {
+        self.leaving.insert(group, false);
+    }
+
+    /// The end of the group's replica is on stable storage.
+    pub(super) fn left(&mut self, group: GroupId) {
+        self.leaving.insert(group, true);
+    }
+
+    /// Whether files of a replica that was destroyed may still be there.
+    pub(super) fn is_leaving(&self, group: GroupId) -> bool {
+        self.leaving.contains_key(&group)
+    }
+
+    /// The groups whose files may be removed now; they are as good as gone.
+    pub(super) fn take_removable(&mut self) -> Vec<GroupId> {
+        let may =
+            |(group, left): (&GroupId, &bool)| (*left && !self.is_busy(*group)).then_some(*group);
+        let removable: Vec<GroupId> = self.leaving.iter().filter_map(may).collect();
+        self.leaving.retain(|group, _| !removable.contains(group));
+        removable
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_go_when_the_end_is_durable_and_nothing_is_at_work_on_them() {
+        let group = GroupId(7);
+        let mut files = Files::default();
+        files.started(group);
+        files.started(group);
+        files.leave(group);
+        assert!(files.take_removable().is_empty(), "the end is not on stable storage");
+        files.left(group);
+        files.finished(group);
+        assert!(files.take_removable().is_empty(), "a job is under way");
+        assert!(files.is_leaving(group));
+        files.finished(group);
+        assert_eq!(files.take_removable(), [group]);
+        assert!(!files.is_leaving(group) && !files.is_busy(group));
+        assert!(files.take_removable().is_empty());
+    }
+}
