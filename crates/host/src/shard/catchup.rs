@@ -75,8 +75,10 @@ impl Shard {
             return;
         }
         let Some(Incoming { from, offer, .. }) = self.catchup.remove(&group) else { return };
-        let staged =
-            self.replicas.streams.get(&group).map(|s| s.machine.staged(&offer.base, &self.cx));
+        // One that is not ahead of this replica changes nothing; the library says so to the leader.
+        let ahead = self.replicas.streams.get(&group);
+        let ahead = ahead.filter(|stream| offer.base.index > stream.raft.commit());
+        let staged = ahead.map(|stream| stream.machine.staged(&offer.base, &self.cx));
         if let Some(Err(error)) = staged {
             return self.refuse_offer(from, group, &offer, &error);
         }
