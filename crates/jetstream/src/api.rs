@@ -70,8 +70,15 @@ pub struct ApiOptions {
 /// The API of this server. It ends when it is dropped; what is being carried out then is still answered.
 pub struct Api {
     shared: Arc<Shared>,
+    doors: Mutex<Doors>,
+}
+
+#[derive(Default)]
+struct Doors {
     /// By account.
-    doors: Mutex<BTreeMap<String, Vec<InternalSubscription>>>,
+    open: BTreeMap<String, Vec<InternalSubscription>>,
+    /// None is opened any more.
+    closed: bool,
 }
 
 struct Shared {
@@ -94,6 +101,10 @@ impl Api {
 
     /// Gives an account JetStream: its requests and acknowledgements are taken from now on.
     pub fn enable(&self, account: &Arc<Account>) {
+        let mut all = self.lock();
+        if all.closed {
+            return;
+        }
         let context = &self.shared.context;
         let requests: Arc<dyn Deliver> =
             Arc::new(Door { shared: Arc::clone(&self.shared), counters: Arc::default() });
@@ -110,15 +121,22 @@ impl Api {
             opened.map_err(|error| log::error!("The JetStream API cannot listen: {error}")).ok()
         });
         let opened = opened.collect();
-        self.lock().insert(account.name().to_owned(), opened);
+        all.open.insert(account.name().to_owned(), opened);
     }
 
     /// Takes JetStream from an account: nobody answers its requests any more.
     pub fn disable(&self, account: &str) {
-        drop(self.lock().remove(account));
+        drop(self.lock().open.remove(account));
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<String, Vec<InternalSubscription>>> {
+    /// Takes no requests any more: JetStream on this server has ended. Clients' requests go to other servers.
+    pub(crate) fn close(&self) {
+        let mut doors = self.lock();
+        doors.closed = true;
+        doors.open.clear();
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Doors> {
         // Only whole values are put in and taken out: a poisoned lock holds a sound map.
         self.doors.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -137,7 +137,9 @@ impl Calls {
         let _forget = Forget { calls: self, id };
         if store == self.store {
             lock(&self.waiting).insert(id, Waits::Here(answer));
-            self.inbox.push(Input::Call { id: CallId(id), group, request });
+            if !self.inbox.push(Input::Call { id: CallId(id), group, request }) {
+                return None;
+            }
         } else {
             lock(&self.abroad).insert(id, answer);
             if !self.remote.send(store, &Wire::Ask { id, group, request }) {
@@ -165,7 +167,9 @@ impl Calls {
             Wire::Ask { id, group, request } => {
                 let here = self.next.fetch_add(1, Ordering::Relaxed);
                 lock(&self.waiting).insert(here, Waits::There { store: from, id });
-                self.inbox.push(Input::Call { id: CallId(here), group, request });
+                if !self.inbox.push(Input::Call { id: CallId(here), group, request }) {
+                    self.answer(CallId(here), Answer::NotLeader);
+                }
             }
             Wire::Answer { id, answer } => {
                 if let Some(waits) = lock(&self.abroad).remove(&id) {
@@ -173,6 +177,14 @@ impl Calls {
                     drop(waits.send(answer));
                 }
             }
+        }
+    }
+
+    /// The shard here has ended: whoever waits for it is told that nothing is led here.
+    pub(crate) fn end(&self) {
+        let waiting: Vec<u64> = lock(&self.waiting).keys().copied().collect();
+        for id in waiting {
+            self.answer(CallId(id), Answer::NotLeader);
         }
     }
 

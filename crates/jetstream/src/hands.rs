@@ -8,7 +8,7 @@ use flotilla_disk::{Disk, SegmentJob, WalBatch};
 use flotilla_host::{Bundle, CallId, Input, Leading, Notice, Output, Publish, Request, WalTicket};
 use flotilla_raft::{GroupId, StoreId};
 use flotilla_server_core::{Account, Message, Origin, RouterHandle};
-use flotilla_storage::{FlushDone, SegmentFlusher, SubmitError, Submitter};
+use flotilla_storage::{FlushDone, SegmentFlusher, Submitter};
 use tokio::runtime::Handle;
 use tokio::time::Instant;
 
@@ -20,9 +20,6 @@ use crate::leaders::{Claim, Leaders};
 
 /// How long a call of the shard itself may take.
 const OWN_CALL: Duration = Duration::from_secs(5);
-/// How long the shard waits before it offers a batch again that the log's queue has no room for. It takes no more
-/// work meanwhile: this is how a slow disk slows publishers down.
-const LOG_FULL: Duration = Duration::from_millis(1);
 
 /// Everything a shard's turn acts on.
 pub(crate) struct Hands {
@@ -73,30 +70,26 @@ impl Hands {
         for (id, group, request) in output.calls {
             self.call(id, group, request);
         }
-        for job in output.jobs {
-            self.flush(job);
-        }
         for group in output.forget {
             self.forget(group);
+        }
+        for job in output.jobs {
+            self.flush(job);
         }
         output.notices.iter().for_each(note);
     }
 
-    fn write(&self, ticket: WalTicket, mut batch: WalBatch) {
-        loop {
-            match self.log.submit(batch, ticket.0) {
-                Ok(()) => return,
-                Err(SubmitError::Full { batch: back, .. }) => {
-                    batch = back;
-                    std::thread::sleep(LOG_FULL);
-                }
-                Err(SubmitError::Ended(error)) => {
-                    // Nothing that waits for this batch will ever leave: this server leads nothing any more.
-                    log::error!("JetStream writes nothing any more: {error}");
-                    self.inbox.close();
-                    return;
-                }
-            }
+    /// Whether the log has more to write than it should: the shard takes nothing from clients and peers until it has
+    /// written. This is how a slow disk slows publishers down.
+    pub(crate) fn log_is_full(&self) -> bool {
+        self.log.is_full()
+    }
+
+    fn write(&self, ticket: WalTicket, batch: WalBatch) {
+        if let Err(error) = self.log.submit(batch, ticket.0) {
+            // Nothing that waits for this batch will ever leave: this server leads nothing any more.
+            log::error!("JetStream writes nothing any more: {error}");
+            self.inbox.close();
         }
     }
 
@@ -167,13 +160,7 @@ impl Hands {
             inbox.push(Input::Flushed { group: job.group(), job: job.id(), result });
         });
         if let Err(refused) = self.flusher.submit(job, done) {
-            let job = refused.0;
-            let result = Err(flotilla_disk::DiskError::Io {
-                operation: "flush",
-                path: format!("streams/{:016x}", job.group().0),
-                reason: "too much waits to be flushed".to_owned(),
-            });
-            self.inbox.push(Input::Flushed { group: job.group(), job: job.id(), result });
+            log::error!("A stream is not flushed: {refused}");
         }
     }
 

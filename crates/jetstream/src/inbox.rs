@@ -29,8 +29,21 @@ struct State {
     open: BTreeMap<GroupId, usize>,
     /// Of what clients sent.
     bytes: usize,
+    /// How many inputs do not come from clients and peers.
+    own: usize,
     sleeping: bool,
     closed: bool,
+}
+
+/// Whether it comes from clients or peers, who send it again if it gets lost.
+fn is_foreign(input: &Input) -> bool {
+    matches!(input, Input::Publish { .. } | Input::Bundle { .. } | Input::Consumer { .. })
+}
+
+impl State {
+    fn has_some(&self, hold: bool) -> bool {
+        if hold { self.own > 0 } else { !self.inputs.is_empty() }
+    }
 }
 
 impl Inbox {
@@ -42,11 +55,11 @@ impl Inbox {
     /// Adds an input. Returns whether it was taken.
     pub(crate) fn push(&self, input: Input) -> bool {
         let mut state = self.lock();
-        let droppable =
-            matches!(input, Input::Publish { .. } | Input::Bundle { .. } | Input::Consumer { .. });
-        if state.closed || (droppable && state.inputs.len() >= LIMIT) {
+        let foreign = is_foreign(&input);
+        if state.closed || (foreign && state.inputs.len() >= LIMIT) {
             return false;
         }
+        state.own += usize::from(!foreign);
         state.inputs.push(input);
         if std::mem::take(&mut state.sleeping) {
             self.wake.notify_one();
@@ -104,10 +117,16 @@ impl Inbox {
         true
     }
 
-    /// Waits for inputs until `deadline`, and takes them all into `into`. Returns whether the shard goes on.
-    pub(crate) fn take(&self, deadline: Option<Instant>, into: &mut Vec<Input>) -> bool {
+    /// Waits for inputs until `deadline`, and takes them into `into`: all, or, with `hold`, all but what clients and
+    /// peers sent. Returns whether the shard goes on.
+    pub(crate) fn take(
+        &self,
+        deadline: Option<Instant>,
+        hold: bool,
+        into: &mut Vec<Input>,
+    ) -> bool {
         let mut state = self.lock();
-        while state.inputs.is_empty() && !state.closed {
+        while !state.has_some(hold) && !state.closed {
             let wait = match deadline {
                 Some(at) => at.saturating_duration_since(Instant::now()),
                 None => Duration::from_secs(3600),
@@ -120,9 +139,14 @@ impl Inbox {
             state = waited.map_or_else(|e| e.into_inner().0, |(state, _)| state);
             state.sleeping = false;
         }
-        std::mem::swap(&mut state.inputs, into);
+        if hold {
+            into.extend(state.inputs.extract_if(.., |input| !is_foreign(input)));
+        } else {
+            std::mem::swap(&mut state.inputs, into);
+            state.bytes = 0;
+        }
+        state.own = 0;
         state.open.clear();
-        state.bytes = 0;
         !state.closed
     }
 
@@ -151,7 +175,7 @@ mod tests {
             assert!(inbox.push(Input::Died(StoreId(store))));
         }
         let mut taken = Vec::new();
-        assert!(inbox.take(None, &mut taken));
+        assert!(inbox.take(None, false, &mut taken));
         let order: Vec<_> =
             taken.iter().map(|i| if let Input::Died(store) = i { store.0 } else { 0 }).collect();
         assert_eq!(order, [1, 2, 3]);
@@ -180,7 +204,7 @@ mod tests {
             assert!(inbox.publish(group, message(payload)));
         }
         let mut taken = Vec::new();
-        inbox.take(None, &mut taken);
+        inbox.take(None, false, &mut taken);
         let payloads = |input: &Input| match input {
             Input::Publish { group, messages } => {
                 let payloads: Vec<_> = messages.iter().map(|m| m.payload.to_vec()).collect();
@@ -194,7 +218,7 @@ mod tests {
         // The next turn's messages are not added to what was taken.
         assert!(inbox.publish(one, message(b"4")));
         let mut taken = Vec::new();
-        inbox.take(None, &mut taken);
+        inbox.take(None, false, &mut taken);
         assert_eq!(taken.len(), 1);
     }
 
@@ -205,8 +229,28 @@ mod tests {
         let taken = (0..100).take_while(|_| inbox.publish(GroupId(2), message(large))).count();
         assert_eq!(taken, 63);
         assert!(inbox.push(Input::HandOver), "what the server itself has to say is taken");
-        inbox.take(None, &mut Vec::new());
+        inbox.take(None, false, &mut Vec::new());
         assert!(inbox.publish(GroupId(2), message(large)));
+    }
+
+    #[test]
+    fn what_clients_and_peers_sent_waits_while_the_log_is_full() {
+        let inbox = Inbox::default();
+        assert!(inbox.publish(GroupId(2), message(b"1")));
+        assert!(inbox.push(Input::HandOver));
+        let mut taken = Vec::new();
+        assert!(inbox.take(None, true, &mut taken));
+        assert!(matches!(taken[..], [Input::HandOver]));
+        assert!(inbox.publish(GroupId(2), message(b"2")));
+        let mut taken = Vec::new();
+        assert!(inbox.take(Some(Instant::now()), true, &mut taken));
+        assert!(taken.is_empty());
+        assert!(inbox.take(None, false, &mut taken));
+        let count = |input: &Input| match input {
+            Input::Publish { messages, .. } => messages.len(),
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(taken.iter().map(count).sum::<usize>(), 2, "nothing is lost by waiting");
     }
 
     #[test]
@@ -215,7 +259,7 @@ mod tests {
         inbox.push(Input::HandOver);
         inbox.close();
         let mut taken = Vec::new();
-        assert!(!inbox.take(None, &mut taken));
+        assert!(!inbox.take(None, false, &mut taken));
         assert_eq!(taken.len(), 1);
         assert!(!inbox.push(Input::HandOver));
     }

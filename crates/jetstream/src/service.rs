@@ -94,7 +94,7 @@ pub struct JetStream {
     directory: Arc<Directory>,
     leaders: Arc<Leaders>,
     ingest: Arc<Ingest>,
-    api: Api,
+    api: Arc<Api>,
     thread: Mutex<Option<JoinHandle<()>>>,
     totals: Arc<Mutex<Totals>>,
 }
@@ -191,7 +191,7 @@ impl Opened {
             remote: remote.clone(),
         }));
         let info = server_info(&options, store);
-        let api = Api::start(
+        let api = Arc::new(Api::start(
             options.api,
             ContextParts {
                 store,
@@ -201,7 +201,7 @@ impl Opened {
                 leaders: leaders.clone(),
                 ingest: ingest.clone(),
             },
-        );
+        ));
         let hands = Hands {
             store,
             disk: disk.clone(),
@@ -222,8 +222,9 @@ impl Opened {
         let totals = Arc::<Mutex<Totals>>::default();
         let thread = {
             let (inbox, pulse, totals) = (inbox.clone(), pulse.clone(), totals.clone());
-            let (leaders, ingest) = (leaders.clone(), ingest.clone());
-            let end = End { store, inbox: inbox.clone(), leaders, ingest };
+            let (leaders, ingest, api) = (leaders.clone(), ingest.clone(), api.clone());
+            let end =
+                End { store, inbox: inbox.clone(), leaders, ingest, api, calls: calls.clone() };
             let builder = std::thread::Builder::new().name("shard-0".to_owned());
             builder
                 .spawn(move || {
@@ -258,13 +259,17 @@ struct End {
     inbox: Arc<Inbox>,
     leaders: Arc<Leaders>,
     ingest: Arc<Ingest>,
+    api: Arc<Api>,
+    calls: Arc<Calls>,
 }
 
 impl Drop for End {
     fn drop(&mut self) {
         self.inbox.close();
+        self.api.close();
         self.ingest.leave();
         self.leaders.forget(self.store);
+        self.calls.end();
     }
 }
 

@@ -66,7 +66,7 @@ pub(crate) fn run(
     let mut next_totals = 0;
     loop {
         let deadline = shard.next_deadline().map(|at| clock.instant(at));
-        let goes_on = inbox.take(deadline, &mut inputs);
+        let goes_on = inbox.take(deadline, hands.log_is_full(), &mut inputs);
         let now = clock.now();
         pulse.busy_since.store(now.mono.max(1), Ordering::Relaxed);
         let output = shard.turn(now, inputs.drain(..));

@@ -42,7 +42,7 @@ impl FileDisk {
     pub fn open(root: impl AsRef<Path>) -> Result<Self, DiskError> {
         let root = root.as_ref().to_path_buf();
         let shown = root.display().to_string();
-        fs::create_dir_all(&root).map_err(|e| failed("create", &shown, &e))?;
+        create_durably(&root).map_err(|e| failed("create", &shown, &e))?;
         let path = root.join(LOCK);
         let shown = path.display().to_string();
         let opened = OpenOptions::new().write(true).create(true).truncate(false).open(&path);
@@ -89,6 +89,18 @@ impl FileDisk {
     ) -> Result<(), DiskError> {
         result.map_err(|error| failed(operation, path, &error))
     }
+}
+
+/// Makes a directory and those above it that are missing, so that a power loss does not take them away again.
+fn create_durably(directory: &Path) -> io::Result<()> {
+    let missing = directory.ancestors().take_while(|above| !above.exists()).count();
+    fs::create_dir_all(directory)?;
+    for above in directory.ancestors().skip(1).take(missing) {
+        // The parent of a relative path's first name is the working directory.
+        let above = if above.as_os_str().is_empty() { Path::new(".") } else { above };
+        File::open(above)?.sync_all()?;
+    }
+    Ok(())
 }
 
 fn failed(operation: &'static str, path: &str, error: &io::Error) -> DiskError {

@@ -12,20 +12,12 @@ use std::time::{Duration, Instant};
 use flotilla_disk::{Disk, DiskError, SegmentJob};
 use thiserror::Error;
 
-/// What the flusher may hold and how fast it may be.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// How fast the flusher may be. What waits has no limit of its own: a stream has one flush under way, and its records
+/// are in memory until it has ended.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct FlusherOptions {
-    /// Bytes of jobs that may wait. Beyond, [`SegmentFlusher::submit`] refuses.
-    pub queue_bytes: usize,
     /// Bytes per second; 0 is no limit.
     pub bytes_per_second: u64,
-}
-
-impl Default for FlusherOptions {
-    /// 64 MiB of queue, no limit of speed.
-    fn default() -> Self {
-        Self { queue_bytes: 64 << 20, bytes_per_second: 0 }
-    }
 }
 
 /// The end of a job: for [`SegmentStore::finished`](flotilla_disk::SegmentStore::finished).
@@ -37,10 +29,9 @@ pub struct FlushDone {
     pub result: Result<(), DiskError>,
 }
 
-/// Too much waits already, or the flusher has ended; the job comes back, and the store must be told that it did not
-/// happen or the job be submitted again.
+/// The flusher has ended; the job comes back.
 #[derive(Debug, Error)]
-#[error("the segment flusher takes no more jobs at present")]
+#[error("the segment flusher has ended")]
 pub struct FlushRefused(pub SegmentJob);
 
 #[derive(Default)]
@@ -88,11 +79,10 @@ impl SegmentFlusher {
         done: Arc<dyn Fn(FlushDone) + Send + Sync>,
     ) -> Result<(), FlushRefused> {
         let mut state = self.queue.state();
-        let bytes = state.bytes.saturating_add(job.byte_len());
-        if state.closing || (!state.waiting.is_empty() && bytes > self.queue.options.queue_bytes) {
+        if state.closing {
             return Err(FlushRefused(job));
         }
-        state.bytes = bytes;
+        state.bytes = state.bytes.saturating_add(job.byte_len());
         state.waiting.push_back((job, done));
         drop(state);
         self.queue.wake.notify_one();

@@ -13,7 +13,6 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use flotilla_disk::{Disk, DiskError, Pressure, Wal, WalBatch, WalError};
-use thiserror::Error;
 
 use queue::{Item, Queue};
 pub use stats::WalStats;
@@ -22,7 +21,7 @@ use thread::Thread;
 /// What the writer may hold and how it waits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct WalWriterOptions {
-    /// Bytes that may wait. Beyond, [`Submitter::submit`] refuses all but what makes room in the log.
+    /// Bytes that should wait at most: beyond, [`Submitter::is_full`] asks for no more.
     pub queue_bytes: usize,
     /// A write takes at least one batch and not many more bytes than this.
     pub gather_bytes: usize,
@@ -61,22 +60,6 @@ pub type WalCallback = Arc<dyn Fn(WalCompletion) + Send + Sync>;
 /// Called on the writer's thread while the log is above its soft limit: when its size has changed, and once
 /// per retry interval.
 pub type PressureCallback = Arc<dyn Fn(Pressure) + Send + Sync>;
-
-/// Why a batch was not queued.
-#[derive(Debug, Error)]
-pub enum SubmitError {
-    /// Too much waits already; the batch comes back.
-    #[error("the log's queue holds its limit of {limit} bytes")]
-    Full {
-        /// The limit.
-        limit: usize,
-        /// What was submitted.
-        batch: WalBatch,
-    },
-    /// The log is poisoned or closed.
-    #[error(transparent)]
-    Ended(WalError),
-}
 
 /// The running writer. Dropping it writes what waits and ends it.
 pub struct WalWriter {
@@ -167,9 +150,19 @@ pub struct Submitter {
 }
 
 impl Submitter {
-    /// Queues a batch; `ticket` comes back in a completion. Never waits.
-    pub fn submit(&self, batch: WalBatch, ticket: u64) -> Result<(), SubmitError> {
+    /// Queues a batch; `ticket` comes back in a completion. Never waits, and never refuses while the log lives: behind
+    /// what has no room may come what makes room. Whoever submits takes no new work while [`is_full`](Self::is_full).
+    ///
+    /// # Errors
+    /// The log is poisoned or closed.
+    pub fn submit(&self, batch: WalBatch, ticket: u64) -> Result<(), WalError> {
         self.queue.push(Item::new(self.id, &self.callback, batch, ticket))
+    }
+
+    /// Whether more waits than should. It ends with a completion.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        self.queue.is_full()
     }
 }
 

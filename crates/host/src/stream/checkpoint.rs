@@ -7,6 +7,7 @@ use flotilla_stream::Stream;
 use super::StreamMachine;
 use crate::notice::Notice;
 use crate::replica::{Machine, Replica};
+use crate::time::SECOND;
 use crate::turn::Cx;
 
 /// Unflushed bytes at which a stream flushes by itself.
@@ -14,10 +15,15 @@ const FLUSH_BYTES: usize = 8 << 20;
 /// The most bytes of log that a leader keeps in memory for a member that lives and lags.
 const LOG_LIMIT: usize = 32 << 20;
 
+/// After a flush failed, the next one begins this much later.
+const RETRY: u64 = SECOND;
+
 /// A checkpoint on its way: taken at an index, waiting for its segments to be synced.
 #[derive(Default)]
 pub(super) struct Checkpoint {
     flushing: Option<Flushing>,
+    /// Not to be begun before: the disk is full, or worse.
+    not_before: u64,
 }
 
 struct Flushing {
@@ -33,7 +39,8 @@ impl Replica<StreamMachine> {
     pub(crate) fn checkpoint(&mut self, asked: bool, cx: &mut Cx) {
         let busy = self.machine.checkpoint.flushing.is_some()
             || self.writing_base.is_some()
-            || self.installing;
+            || self.installing
+            || cx.now.mono < self.machine.checkpoint.not_before;
         let new = self.raft.applied() > self.durable_base;
         let due = new && self.machine.segments.tail_bytes() >= FLUSH_BYTES;
         if busy || !(asked || due) {
@@ -60,10 +67,11 @@ impl Replica<StreamMachine> {
     pub(crate) fn flushed(&mut self, job: u64, result: &Result<(), DiskError>, cx: &mut Cx) {
         self.machine.segments.finished(job, result);
         if let Err(error) = result {
-            // The log still has everything; it is not let go, and the next turn tries again.
+            // The log still has everything; it is not let go, and this is tried again.
             let text = format!("{}: flushing failed: {error}", self.machine.name());
             cx.notice(Notice::Text(text));
             self.machine.forget_checkpoint();
+            self.machine.checkpoint.not_before = cx.now.mono + RETRY;
             return;
         }
         match self.machine.segments.take_late_erasures(&*cx.disk) {

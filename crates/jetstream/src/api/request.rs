@@ -56,6 +56,11 @@ impl ApiRequest {
         self.came + PATIENCE
     }
 
+    /// Whether it is too late to answer it.
+    pub(super) fn is_late(&self) -> bool {
+        Instant::now() >= self.deadline()
+    }
+
     /// The moment `patience` from now, or when the request must be answered, if that is earlier.
     pub(super) fn within(&self, patience: Duration) -> Instant {
         self.deadline().min(Instant::now() + patience)

@@ -8,7 +8,7 @@ use flotilla_jsapi::{ApiError, ApiSubject, ErrorKind, ReplyKind};
 use flotilla_server_core::account::SYSTEM_ACCOUNT;
 use serde::Serialize;
 
-use super::context::Context;
+use super::context::{Context, unavailable};
 use super::request::ApiRequest;
 use super::{account, consumer, direct, leadership, listing, membership, messages, stream};
 use crate::ingest::Fate;
@@ -34,6 +34,8 @@ pub(super) async fn answer(context: &Arc<Context>, request: &ApiRequest) {
     let kind = subject.and_then(|s| s.reply_kind()).unwrap_or(ReplyKind::System);
     request.counters.begin();
     let outcome = match subject {
+        // It waited too long for its turn: the client has given up, and may have asked again.
+        _ if request.is_late() => Err(unavailable()),
         Some(subject) => carry_out(context, request, subject, kind).await,
         None => Err(ErrorKind::BadRequest.error()),
     };

@@ -7,7 +7,7 @@ use std::time::Instant;
 use flotilla_disk::{DiskError, SpareJob, WalBatch, WalError};
 
 use super::stats::WalStats;
-use super::{SubmitError, WalCallback, WalWriterOptions};
+use super::{WalCallback, WalWriterOptions};
 
 /// A batch on its way, and who waits for it.
 pub(super) struct Item {
@@ -88,15 +88,10 @@ impl Queue {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) fn push(&self, item: Item) -> Result<(), SubmitError> {
+    pub(super) fn push(&self, item: Item) -> Result<(), WalError> {
         let mut state = self.state();
         if let Some(ended) = &state.ended {
-            return Err(SubmitError::Ended(ended.clone()));
-        }
-        let limit = self.options.queue_bytes;
-        let over = state.bytes > 0 && state.bytes.saturating_add(item.waiter.bytes) > limit;
-        if over && !item.batch.relieves() {
-            return Err(SubmitError::Full { limit, batch: item.batch });
+            return Err(ended.clone());
         }
         state.bytes = state.bytes.saturating_add(item.waiter.bytes);
         state.waiting.push_back(item);
@@ -104,6 +99,10 @@ impl Queue {
         drop(state);
         self.wake.notify_one();
         Ok(())
+    }
+
+    pub(super) fn is_full(&self) -> bool {
+        self.state().bytes > self.options.queue_bytes
     }
 
     /// Waits for something to do. With `sealed` there is nothing to do when nothing comes.

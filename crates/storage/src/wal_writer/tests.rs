@@ -89,8 +89,7 @@ fn a_failed_sync_is_told_to_everybody_and_ends_the_log() {
         ticket += 1;
         match one.submit(entry(1, ticket, 10), ticket) {
             Ok(()) => {}
-            Err(SubmitError::Ended(error)) => break error,
-            Err(error) => panic!("{error}"),
+            Err(error) => break error,
         }
         if let Err(error) = completions.recv().unwrap().result {
             break error;
@@ -102,7 +101,7 @@ fn a_failed_sync_is_told_to_everybody_and_ends_the_log() {
     assert!(matches!(failed, WalError::Disk(_) | WalError::Poisoned { .. }), "{failed}");
     assert!(matches!(writer.ended(), Some(WalError::Poisoned { .. })));
     let refused = one.submit(entry(1, ticket, 10), ticket);
-    assert!(matches!(refused, Err(SubmitError::Ended(WalError::Poisoned { .. }))));
+    assert!(matches!(refused, Err(WalError::Poisoned { .. })));
 }
 
 #[test]
@@ -166,19 +165,21 @@ fn a_full_log_waits_for_a_base_and_says_who_must_write_it() {
 }
 
 #[test]
-fn the_queue_has_a_limit_in_bytes() {
+fn the_queue_says_when_it_is_full_and_still_takes_what_makes_room() {
     let options = WalWriterOptions { queue_bytes: 1000, ..Default::default() };
     let queue = Queue::new(options);
     let callback: WalCallback = Arc::new(|_| ());
     let item = |n| Item::new(0, &callback, entry(1, n, 600), n);
-    assert!(queue.push(item(1)).is_ok());
-    let Err(SubmitError::Full { limit: 1000, batch }) = queue.push(item(2)) else {
-        panic!("it must refuse")
-    };
-    assert_eq!(batch.byte_len(), 664, "the batch comes back");
+    queue.push(item(1)).unwrap();
+    assert!(!queue.is_full());
+    queue.push(item(2)).unwrap();
+    assert!(queue.is_full());
     let mut destroy = WalBatch::new();
     destroy.destroy(GroupId(1), R);
-    assert!(queue.push(Item::new(0, &callback, destroy, 3)).is_ok(), "it makes room");
+    queue.push(Item::new(0, &callback, destroy, 3)).unwrap();
+    let queue::Next::Write(items) = queue.next(true) else { panic!("something waits") };
+    assert_eq!(items.len(), 3, "in their order, in one write");
+    assert!(!queue.is_full());
 }
 
 #[test]
@@ -191,7 +192,7 @@ fn dropping_the_writer_writes_what_waits_and_seals() {
     drop(writer);
     let tickets: usize = completions.try_iter().map(|done| done.tickets.len()).sum();
     assert_eq!(tickets, 21);
-    assert!(matches!(one.submit(entry(1, 21, 1), 21), Err(SubmitError::Ended(_))));
+    assert!(one.submit(entry(1, 21, 1), 21).is_err());
     disk.power_loss(1);
     assert_eq!(recovered(&disk).groups[&GroupId(1)].entries.len(), 20);
 }
