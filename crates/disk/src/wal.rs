@@ -31,11 +31,11 @@ pub use recovery::{
 pub use scan::LostRange;
 
 use crate::disk::{Disk, DiskError, FileId};
-use files::{DIR, log_path, spare_path};
+use files::{DIR, Work, log_path, spare_path, zeroing_path};
 use format::{DESCRIPTOR, HEADER, Head, PAGE};
 use ledger::Ledger;
 
-/// How many spare files are kept.
+/// How many spare files are kept at least, where the log gives up so many.
 const SPARES: usize = 2;
 
 /// What the log may use.
@@ -103,6 +103,8 @@ pub struct Wal {
     spares: BTreeSet<u64>,
     next_spare: u64,
     spare_in_work: bool,
+    /// Files that are no part of the log any more, to be removed.
+    doomed: Vec<u64>,
     poison: Option<String>,
 }
 
@@ -179,8 +181,9 @@ impl Wal {
         Ok(true)
     }
 
-    /// Gives up the files that no group needs any more: keeps some for reuse, removes the others.
-    /// Returns how many. Does nothing while a write is unsynced.
+    /// Gives up the files that no group needs any more: keeps them for reuse, as many as the log may need below its soft
+    /// limit; the others are removed by [`spare_job`](Self::spare_job). Returns how many. Does nothing while a write is
+    /// unsynced.
     pub fn reclaim(&mut self, disk: &dyn Disk) -> Result<usize, WalError> {
         self.alive()?;
         if self.unsynced.is_some() {
@@ -191,18 +194,26 @@ impl Wal {
         let count = free.len();
         for (generation, len) in free {
             let path = log_path(generation);
-            if len == self.options.file_size && self.spares.len() < SPARES {
-                self.next_spare += 1;
-                disk.rename(&path, &spare_path(self.next_spare)).map_err(|e| self.poison(e))?;
-                self.spares.insert(self.next_spare);
+            self.next_spare += 1;
+            let number = self.next_spare;
+            if len == self.options.file_size && self.has_room_for_spare() {
+                disk.rename(&path, &spare_path(number)).map_err(|e| self.poison(e))?;
+                self.spares.insert(number);
             } else {
-                disk.remove(&path).map_err(|e| self.poison(e))?;
+                disk.rename(&path, &zeroing_path(number)).map_err(|e| self.poison(e))?;
+                self.doomed.push(number);
             }
         }
         if count > 0 {
             disk.sync_dir(DIR).map_err(|error| self.poison(error))?;
         }
         Ok(count)
+    }
+
+    fn has_room_for_spare(&self) -> bool {
+        let spares = (self.spares.len() as u64).saturating_add(1);
+        let size = self.used().saturating_add(spares.saturating_mul(self.options.file_size));
+        self.spares.len() < SPARES || size <= self.options.soft
     }
 
     /// How full the log is. Names the groups to move so that it gets back to its soft limit.
@@ -242,18 +253,24 @@ impl Wal {
     /// Work to be done beside the writer, so that it need not wait for a new file: whoever takes it runs it and tells
     /// [`spare_made`](Self::spare_made). Without that the writer makes files itself when it needs them.
     pub fn spare_job(&mut self) -> Option<SpareJob> {
-        if self.spare_in_work || !self.spares.is_empty() {
+        if self.spare_in_work {
             return None;
         }
+        let job = if self.spares.is_empty() {
+            self.next_spare += 1;
+            SpareJob { number: self.next_spare, work: Work::Make(self.options.file_size) }
+        } else {
+            SpareJob { number: self.doomed.pop()?, work: Work::Remove }
+        };
         self.spare_in_work = true;
-        self.next_spare += 1;
-        Some(SpareJob { number: self.next_spare, len: self.options.file_size })
+        Some(job)
     }
 
-    /// The end of a [`SpareJob`]; a failed one is offered again.
+    /// The end of a [`SpareJob`]. The making of a spare that failed is offered again; a file that could not be removed
+    /// goes at the next open.
     pub fn spare_made(&mut self, job: &SpareJob, result: &Result<(), DiskError>) {
         self.spare_in_work = false;
-        if result.is_ok() {
+        if result.is_ok() && matches!(job.work, Work::Make(_)) {
             self.spares.insert(job.number);
         }
     }
@@ -331,7 +348,7 @@ impl Wal {
             Some(number) => number,
             None => {
                 self.next_spare += 1;
-                SpareJob { number: self.next_spare, len }.run(disk)?;
+                SpareJob { number: self.next_spare, work: Work::Make(len) }.run(disk)?;
                 self.next_spare
             }
         };

@@ -72,8 +72,6 @@ pub struct Output {
     pub leading: Vec<Leading>,
     /// What a copy of the meta machine is fed with.
     pub meta: Vec<MetaFeed>,
-    /// Groups whose files may be removed: their end is on stable storage.
-    pub forget: Vec<GroupId>,
     /// To be logged.
     pub notices: Vec<Notice>,
 }

@@ -4,8 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use flotilla_disk::{Disk, SegmentJob, WalBatch};
-use flotilla_host::{Bundle, CallId, Input, Leading, Notice, Output, Publish, Request, WalTicket};
+use flotilla_disk::{SegmentJob, WalBatch};
+use flotilla_host::{
+    Bundle, CallId, Input, Leading, MetaFeed, Notice, Output, Publish, Request, WalTicket,
+};
 use flotilla_raft::{GroupId, StoreId};
 use flotilla_server_core::{Account, Message, Origin, RouterHandle};
 use flotilla_storage::{FlushDone, SegmentFlusher, Submitter};
@@ -24,7 +26,6 @@ const OWN_CALL: Duration = Duration::from_secs(5);
 /// Everything a shard's turn acts on.
 pub(crate) struct Hands {
     pub(crate) store: StoreId,
-    pub(crate) disk: Arc<dyn Disk>,
     pub(crate) log: Submitter,
     pub(crate) flusher: SegmentFlusher,
     pub(crate) inbox: Arc<Inbox>,
@@ -53,25 +54,19 @@ impl Hands {
             self.send(to, bundle, true);
         }
         let fed = !output.meta.is_empty();
+        let replaced = output.meta.iter().any(|feed| matches!(feed, MetaFeed::Base { .. }));
         self.directory.feed(output.meta);
         self.lead(&output.leading);
         if fed {
             self.unknown.retain(|group| !self.ingest.leading(*group, true));
         }
-        for group in output.reconfigured {
-            if self.leaders.of(group) == Some(self.store) {
-                self.ingest.leading(group, true);
-            }
-        }
+        self.listen(&output.reconfigured, replaced);
         self.publish(&output.publishes);
         for (call, answer) in output.answers {
             self.calls.answer(call, answer);
         }
         for (id, group, request) in output.calls {
             self.call(id, group, request);
-        }
-        for group in output.forget {
-            self.forget(group);
         }
         for job in output.jobs {
             self.flush(job);
@@ -114,6 +109,21 @@ impl Hands {
                 self.unknown.remove(group);
             } else if *group != GroupId::META {
                 self.unknown.insert(*group);
+            }
+        }
+    }
+
+    /// Streams that are led here listen to what they are to listen to now. A state of the meta group as a whole does not
+    /// say what is new in it.
+    fn listen(&self, reconfigured: &[GroupId], all: bool) {
+        let led_here = |group: &&GroupId| self.leaders.of(**group) == Some(self.store);
+        if all {
+            for claim in self.leaders.claims_of(self.store) {
+                self.ingest.leading(claim.group, true);
+            }
+        } else {
+            for group in reconfigured.iter().filter(led_here) {
+                self.ingest.leading(*group, true);
             }
         }
     }
@@ -162,19 +172,6 @@ impl Hands {
         if let Err(refused) = self.flusher.submit(job, done) {
             log::error!("A stream is not flushed: {refused}");
         }
-    }
-
-    /// Removes a stream's files: the end of its replica is on stable storage.
-    fn forget(&self, group: GroupId) {
-        let dir = format!("streams/{:016x}", group.0);
-        let names = self.disk.list(&dir).unwrap_or_default();
-        for name in names.iter().filter(|name| *name != "staging") {
-            if let Err(error) = self.disk.remove(&format!("{dir}/{name}")) {
-                log::warn!("A file of a deleted stream stays: {error}");
-            }
-        }
-        drop(self.disk.remove_dir(&format!("{dir}/staging")));
-        drop(self.disk.remove_dir(&dir));
     }
 }
 

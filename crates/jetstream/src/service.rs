@@ -204,7 +204,6 @@ impl Opened {
         ));
         let hands = Hands {
             store,
-            disk: disk.clone(),
             log: writer.submitter(persisted(&inbox)),
             flusher: SegmentFlusher::start(disk, FlusherOptions::default())?,
             inbox: inbox.clone(),

@@ -48,6 +48,7 @@ pub(super) enum Step {
     Erase(Erasure),
     Compact(Compaction),
     Remove { path: String },
+    RemoveAll,
 }
 
 /// A piece of work on one stream's files. Whoever has run it tells the store how it ended
@@ -61,6 +62,13 @@ pub struct SegmentJob {
 }
 
 impl SegmentJob {
+    /// The removal of everything a stream has on disk: the end of its replica is on stable storage. It is nobody's to be
+    /// told of, so its number is 0.
+    #[must_use]
+    pub fn remove_all(group: GroupId) -> Self {
+        Self { group, id: 0, steps: vec![Step::RemoveAll] }
+    }
+
     /// Whose.
     #[must_use]
     pub fn group(&self) -> GroupId {
@@ -80,7 +88,7 @@ impl SegmentJob {
             Step::Write(part) => part.bytes.iter().map(Bytes::len).sum(),
             Step::Erase(erasure) => erasure.bytes.len(),
             Step::Compact(job) => job.live.iter().map(|slot| slot.length as usize).sum(),
-            Step::Remove { .. } => 0,
+            Step::Remove { .. } | Step::RemoveAll => 0,
         });
         steps.sum()
     }
@@ -103,6 +111,7 @@ impl SegmentJob {
                     job.run(disk, self.group)?;
                     names_changed = true;
                 }
+                Step::RemoveAll => remove_tree(disk, &dir)?,
                 Step::Remove { path } => {
                     match disk.remove(path) {
                         Ok(()) | Err(DiskError::NotFound { .. }) => {}
@@ -114,6 +123,22 @@ impl SegmentJob {
         }
         if names_changed { disk.sync_dir(&dir) } else { Ok(()) }
     }
+}
+
+/// Removes a stream's directory with all that is in it. Not synced: what a crash leaves is read by nobody, and a replica
+/// that comes to this group begins without it.
+fn remove_tree(disk: &dyn Disk, dir: &str) -> Result<(), DiskError> {
+    let staging = format!("{dir}/staging");
+    for dir in [staging.as_str(), dir] {
+        for name in disk.list(dir)?.iter().filter(|name| *name != "staging") {
+            disk.remove(&format!("{dir}/{name}"))?;
+        }
+        match disk.remove_dir(dir) {
+            Ok(()) | Err(DiskError::NotFound { .. }) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
 }
 
 /// Makes a directory below the store, durably.

@@ -13,7 +13,7 @@ pub(super) fn spare_path(number: u64) -> String {
     format!("{DIR}/spare-{number:016x}")
 }
 
-fn zeroing_path(number: u64) -> String {
+pub(super) fn zeroing_path(number: u64) -> String {
     format!("{DIR}/zeroing-{number:016x}")
 }
 
@@ -40,19 +40,28 @@ impl Name {
     }
 }
 
-/// The making of a spare file: all its blocks are written and synced, so that a later sync of the log
-/// has no metadata to write. Slow; may run on any thread.
+/// Work on files that are not part of the log, which the log's writer does not wait for. Slow; may run on any thread.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SpareJob {
     pub(super) number: u64,
-    pub(super) len: u64,
+    pub(super) work: Work,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Work {
+    /// The making of a spare file of that length: all its blocks are written and synced, so that a later sync of the
+    /// log has no metadata to write.
+    Make(u64),
+    /// The removal of a file that is one too many. Freeing its blocks can take long.
+    Remove,
 }
 
 impl SpareJob {
-    /// Makes the file. After an error nothing is left of it that the next open would take for one.
+    /// Does it. After an error nothing is left that the next open would take for a spare.
     pub fn run(&self, disk: &dyn Disk) -> Result<(), DiskError> {
         let path = zeroing_path(self.number);
-        let made = self.zero(disk, &path);
+        let Work::Make(len) = self.work else { return disk.remove(&path) };
+        let made = self.zero(disk, &path, len);
         if made.is_err() {
             // Best effort: what is left goes at the next open.
             let _ = disk.remove(&path);
@@ -60,12 +69,12 @@ impl SpareJob {
         made
     }
 
-    fn zero(&self, disk: &dyn Disk, path: &str) -> Result<(), DiskError> {
+    fn zero(&self, disk: &dyn Disk, path: &str, len: u64) -> Result<(), DiskError> {
         let file = disk.create(path)?;
         let zeros = vec![0; CHUNK];
         let mut at = 0;
         let written = loop {
-            let chunk = usize::try_from(self.len - at).unwrap_or(CHUNK).min(CHUNK);
+            let chunk = usize::try_from(len - at).unwrap_or(CHUNK).min(CHUNK);
             let Some(chunk) = zeros.get(..chunk).filter(|chunk| !chunk.is_empty()) else {
                 break disk.sync_data(file);
             };

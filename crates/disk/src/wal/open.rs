@@ -259,6 +259,7 @@ fn resume(
         spares,
         next_spare,
         spare_in_work: false,
+        doomed: Vec::new(),
         poison: None,
     };
     wal.take_up(disk, end.lost)?;

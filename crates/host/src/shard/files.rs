@@ -11,8 +11,18 @@ use flotilla_raft::GroupId;
 pub(super) struct Files {
     /// How many jobs each group has under way.
     jobs: BTreeMap<GroupId, usize>,
-    /// Groups whose replica here was destroyed, and whether its end is on stable storage.
-    leaving: BTreeMap<GroupId, bool>,
+    /// Groups whose replica here was destroyed, until its files are gone.
+    leaving: BTreeMap<GroupId, Leaving>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Leaving {
+    /// The end of the replica is on its way to stable storage.
+    Ending,
+    /// It is there.
+    Ended,
+    /// The files are being removed.
+    Removing,
 }
 
 impl Files {
@@ -20,13 +30,19 @@ impl Files {
         *self.jobs.entry(group).or_default() += 1;
     }
 
-    pub(super) fn finished(&mut self, group: GroupId) {
+    /// A job has ended. Returns whether it was the removal of all files, so that the group may come back.
+    pub(super) fn finished(&mut self, group: GroupId) -> bool {
         if let Some(jobs) = self.jobs.get_mut(&group) {
             *jobs = jobs.saturating_sub(1);
             if *jobs == 0 {
                 self.jobs.remove(&group);
             }
         }
+        let removed = !self.is_busy(group) && self.leaving.get(&group) == Some(&Leaving::Removing);
+        if removed {
+            self.leaving.remove(&group);
+        }
+        removed
     }
 
     pub(super) fn is_busy(&self, group: GroupId) -> bool {
@@ -35,12 +51,14 @@ impl Files {
 
     /// The group's replica is destroyed. Another one must not begin before its files are gone.
     pub(super) fn leave(&mut self, group: GroupId) {
-        self.leaving.insert(group, false);
+        self.leaving.insert(group, Leaving::Ending);
     }
 
     /// The end of the group's replica is on stable storage.
     pub(super) fn left(&mut self, group: GroupId) {
-        self.leaving.insert(group, true);
+        if let Some(leaving) = self.leaving.get_mut(&group) {
+            *leaving = Leaving::Ended;
+        }
     }
 
     /// Whether files of a replica that was destroyed may still be there.
@@ -48,13 +66,17 @@ impl Files {
         self.leaving.contains_key(&group)
     }
 
-    /// The groups whose files may be removed now; they are as good as gone.
+    /// The groups whose files may be removed now, which begins.
     pub(super) fn take_removable(&mut self) -> Vec<GroupId> {
-        let may =
-            |(group, left): (&GroupId, &bool)| (*left && !self.is_busy(*group)).then_some(*group);
-        let removable: Vec<GroupId> = self.leaving.iter().filter_map(may).collect();
-        self.leaving.retain(|group, _| !removable.contains(group));
-        removable
+        let Self { jobs, leaving } = self;
+        let free = leaving
+            .iter_mut()
+            .filter(|(group, leaving)| **leaving == Leaving::Ended && !jobs.contains_key(group));
+        free.map(|(group, leaving)| {
+            *leaving = Leaving::Removing;
+            *group
+        })
+        .collect()
     }
 }
 
@@ -71,12 +93,22 @@ mod tests {
         files.leave(group);
         assert!(files.take_removable().is_empty(), "the end is not on stable storage");
         files.left(group);
-        files.finished(group);
+        assert!(!files.finished(group));
         assert!(files.take_removable().is_empty(), "a job is under way");
-        assert!(files.is_leaving(group));
-        files.finished(group);
+        assert!(!files.finished(group));
         assert_eq!(files.take_removable(), [group]);
+        files.started(group);
+        assert!(files.take_removable().is_empty(), "once");
+        assert!(files.is_leaving(group), "until they are gone");
+        assert!(files.finished(group));
         assert!(!files.is_leaving(group) && !files.is_busy(group));
+    }
+
+    #[test]
+    fn what_was_not_destroyed_leaves_nothing() {
+        let mut files = Files::default();
+        files.left(GroupId(7));
         assert!(files.take_removable().is_empty());
+        assert!(!files.is_leaving(GroupId(7)));
     }
 }

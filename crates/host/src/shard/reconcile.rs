@@ -218,7 +218,9 @@ impl Shard {
         }
         self.cx.wal.destroy(group, replica);
         self.cx.after.push(After::Destroy { group, replica });
-        self.files.leave(group);
+        if self.replicas.streams.contains_key(&group) {
+            self.files.leave(group);
+        }
         self.replicas.remove(group, &mut self.cx);
         self.catchup.remove(&group);
     }

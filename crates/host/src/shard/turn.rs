@@ -1,5 +1,6 @@
 //! The turn.
 
+use flotilla_disk::SegmentJob;
 use flotilla_raft::{GroupId, Poisoned};
 
 use super::{Input, Shard};
@@ -44,7 +45,8 @@ impl Shard {
             Input::Persisted(ticket) => self.take_persisted(ticket),
             Input::Pressure(groups) => self.take_pressure(&groups),
             Input::Flushed { group, job, result } => {
-                self.files.finished(group);
+                // A group whose replica was destroyed may have come back meanwhile, as another one.
+                self.reconcile_all |= self.files.finished(group);
                 if let Some(stream) = self.replicas.streams.get_mut(&group) {
                     stream.flushed(job, &result, &mut self.cx);
                     self.dirty.insert(group);
@@ -293,10 +295,9 @@ impl Shard {
         } else {
             debug_assert!(after.is_empty(), "something waits for a batch that was not written");
         }
+        let removals = self.files.take_removable().into_iter().map(SegmentJob::remove_all);
+        self.cx.out.jobs.extend(removals);
         self.cx.out.jobs.iter().for_each(|job| self.files.started(job.group()));
-        self.cx.out.forget = self.files.take_removable();
-        // A group may have come back meanwhile, as another replica.
-        self.reconcile_all |= !self.cx.out.forget.is_empty();
         self.cx.out.meta = self.take_meta_feed();
         std::mem::take(&mut self.cx.out)
     }
