@@ -24,8 +24,13 @@ test *args:
 run *args:
     ./tools/run {{ args }}
 
-# Measure the write-ahead log on the disk below `dir`
-bench dir="target" seconds="3":
+# Measure Flotilla beside nats-server, in turn, on this machine: `just bench --help`
+bench *args:
+    cargo build --release --package flotilla-server --package flotilla-bench
+    target/release/flotilla-bench {{ args }}
+
+# Measure the write-ahead log alone on the disk below `dir`
+bench-log dir="target" seconds="3":
     cargo run --release --package flotilla-storage --example wal -- {{ dir }} {{ seconds }}
 
 # Show async-raft losing acknowledged writes (docs/decisions/0001-raft-library.md)

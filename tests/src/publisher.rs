@@ -13,9 +13,11 @@ use tokio::time::{Instant, sleep, timeout};
 use crate::condition::eventually;
 use crate::history::History;
 
-/// How long a publisher waits for an acknowledgment before it sends again: a message on its way to a leader that dies is
-/// answered by nobody. It bounds how exactly a gap is measured.
+/// How long a publisher waits for an acknowledgment before it sends a message again: one on its way to a leader that dies
+/// is answered by nobody. It bounds how exactly a gap is measured.
 const PATIENCE: Duration = Duration::from_millis(250);
+/// Each time that is in vain it waits twice as long, up to this: a slow disk must not be taken for a dead leader for ever.
+const MOST_PATIENCE: Duration = Duration::from_secs(4);
 /// Between two attempts while there is no leader.
 const PAUSE: Duration = Duration::from_millis(20);
 
@@ -124,12 +126,17 @@ impl Writer {
 
     /// Publishes until it is acknowledged, and returns the sequence; `None` if the end came before.
     async fn publish(&self, payload: &str) -> Option<u64> {
+        let mut patience = PATIENCE;
         while !self.stopped() {
             let mut headers = HeaderMap::new();
             headers.insert("Nats-Msg-Id", payload);
             let request = Request::new().payload(payload.to_owned().into()).headers(headers);
             let answer = self.client.send_request(self.subject.clone(), request);
-            if let Ok(Ok(answer)) = timeout(PATIENCE, answer).await {
+            let answer = timeout(patience, answer).await;
+            if answer.is_err() {
+                patience = MOST_PATIENCE.min(patience * 2);
+            }
+            if let Ok(Ok(answer)) = answer {
                 // An error in place of a sequence promises nothing: it is sent again as well.
                 let ack: Value = serde_json::from_slice(&answer.payload).unwrap_or_default();
                 if let Some(sequence) = ack["seq"].as_u64().filter(|_| ack.get("error").is_none()) {

@@ -13,22 +13,24 @@ use futures::StreamExt;
 const STREAM: &str = "LOAD";
 /// What the consumer has acknowledged before the kill.
 const CONSUMED: usize = 100;
+/// For what takes milliseconds on a good disk.
+const PATIENCE: Duration = Duration::from_secs(120);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn everything_acknowledged_outlives_the_death_of_all_servers() -> Result<()> {
     let mut cluster = Cluster::start(Plan::new(3)?).await?;
     let client = cluster.client().await?;
     create_stream(&client, STREAM, &["LOAD.*"], 3).await?;
-    let publisher = Publisher::start(&client, "LOAD", 4);
-    publisher.progress(CONSUMED as u64, ELECTION).await?;
+    let publisher = Publisher::start(&client, "LOAD", 16);
+    publisher.progress(CONSUMED as u64, PATIENCE).await?;
     let floor = consume(&client, CONSUMED).await?;
     ensure!(floor == CONSUMED as u64, "sequence {floor} was consumed last");
-    publisher.progress(2_000, Duration::from_secs(60)).await?;
+    publisher.progress(2_000, PATIENCE).await?;
 
     cluster.kill_all().await?;
     cluster.start_all().await?;
 
-    publisher.progress(500, ELECTION).await.context("publishing goes on after the restart")?;
+    publisher.progress(500, PATIENCE).await.context("publishing goes on after the restart")?;
     let published = publisher.stop().await?;
     let verdict = published.history.verify(&read_stream(&client, STREAM).await?);
     println!(

@@ -24,12 +24,12 @@ async fn everything_acknowledged_outlives_a_power_loss_of_all_servers() -> Resul
     let mut cluster = Cluster::start(plan).await?;
     let client = cluster.client().await?;
     create_stream(&client, STREAM, &["LOAD.*"], 3).await?;
-    let publisher = Publisher::start(&client, "LOAD", 4);
+    let publisher = Publisher::start(&client, "LOAD", 16);
     for cut in 1..=CUTS {
-        publisher.progress(1_000, Duration::from_secs(60)).await?;
+        publisher.progress(1_000, Duration::from_secs(120)).await?;
         power.cut(&mut cluster).await?;
         cluster.start_all().await.with_context(|| format!("after power loss {cut}"))?;
-        let result = publisher.progress(10, ELECTION).await;
+        let result = publisher.progress(10, Duration::from_secs(60)).await;
         if cluster.flavour() == Flavour::NatsServer && result.is_err() {
             println!("the reference does not serve the stream after power loss {cut}");
             return Ok(());

@@ -364,8 +364,8 @@ impl<M: Machine> Replica<M> {
         self.eager = Some(cx.random.below(within.max(1)));
     }
 
-    /// Campaigns when the moment has come. A replica that cannot do so now, because it waits for its disk, does so as
-    /// soon as it can.
+    /// Campaigns when the moment has come. A replica that cannot do so now, because it waits for its disk, or for votes
+    /// that are on their way, does so as soon as it can.
     fn campaign_eagerly(&mut self) -> Result<bool, Poisoned> {
         let Some(ticks) = self.eager else { return Ok(false) };
         if self.raft.leader().is_some() {
@@ -373,7 +373,7 @@ impl<M: Machine> Replica<M> {
             return Ok(false);
         }
         self.eager = Some(ticks.saturating_sub(1));
-        let campaigned = ticks == 0 && self.raft.campaign()?;
+        let campaigned = ticks == 0 && !self.raft.is_candidate() && self.raft.campaign()?;
         if campaigned {
             self.eager = None;
         }

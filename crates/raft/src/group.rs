@@ -236,6 +236,12 @@ impl Group {
         self.guarded(|node| drop(node.campaign())).map(|()| true)
     }
 
+    /// Whether it asks for votes in earnest, after a rehearsal that a majority agreed to.
+    #[must_use]
+    pub fn is_candidate(&self) -> bool {
+        self.node.raft.state == StateRole::Candidate
+    }
+
     /// Takes a message of a peer.
     ///
     /// # Errors

@@ -6,7 +6,7 @@ mod world;
 
 use std::collections::BTreeMap;
 
-use flotilla_host::{Answer, Get, MetaRequest, Request, StreamRequest};
+use flotilla_host::{Answer, Get, MILLISECOND, MetaRequest, Request, StreamRequest};
 use flotilla_raft::{GroupId, StoreId};
 use world::{World, stream};
 
@@ -82,6 +82,26 @@ fn a_stream_of_three_acknowledges_and_serves() {
     assert_eq!(info.cluster.members.len(), 2);
     assert!(info.cluster.members.iter().all(|m| m.current && !m.offline), "{:?}", info.cluster);
     check(&mut world, group, &acked);
+}
+
+/// On slow disks members learn of a new group at different times, and may be asked for votes before they know it, or
+/// while they wait for their disk. That must not cost an election timeout, which is a second at least.
+#[test]
+fn a_new_group_has_a_leader_soon_whatever_its_disks_do() {
+    let mut slowest = 0;
+    for seed in 0..20 {
+        let (mut world, _) = cluster(100 + seed);
+        world.sync_time = (1 + seed % 8) * 25 * MILLISECOND;
+        for n in 0..5 {
+            let group = create_stream(&mut world, &format!("S{n}"), 3);
+            let began = world.now;
+            while !world.leaders.contains_key(&group) && world.now < began + 10_000 * MILLISECOND {
+                world.run(1);
+            }
+            slowest = slowest.max((world.now - began) / MILLISECOND);
+        }
+    }
+    assert!(slowest < 1_000, "a group had no leader for {slowest} ms");
 }
 
 #[test]

@@ -30,8 +30,23 @@ struct Running {
     shard: Shard,
     wal: Wal,
     inputs: Vec<Input>,
-    /// Written and not yet synced.
-    unsynced: Vec<WalTicket>,
+    /// Waits for the sync under way.
+    waiting: Vec<(WalTicket, WalBatch)>,
+    /// When the last write was made, and its last ticket, until it is synced.
+    unsynced: Option<(u64, WalTicket)>,
+}
+
+impl Running {
+    /// Writes what waits, unless something is not synced yet.
+    fn write(&mut self, disk: &dyn Disk, now: u64) {
+        if self.unsynced.is_some() || self.waiting.is_empty() {
+            return;
+        }
+        let (tickets, batches): (Vec<_>, Vec<_>) =
+            std::mem::take(&mut self.waiting).into_iter().unzip();
+        self.wal.write(disk, &batches).unwrap();
+        self.unsynced = tickets.last().map(|last| (now, *last));
+    }
 }
 
 pub(crate) struct World {
@@ -40,6 +55,8 @@ pub(crate) struct World {
     links: BTreeMap<(StoreId, StoreId), VecDeque<Bytes>>,
     cut: Vec<(StoreId, StoreId)>,
     pub(crate) now: u64,
+    /// How long a sync takes, in nanoseconds.
+    pub(crate) sync_time: u64,
     next_beat: u64,
     next_call: u64,
     /// Calls of shards under way: the number abroad, who asked, and its own number.
@@ -95,6 +112,7 @@ impl World {
             links: BTreeMap::new(),
             cut: Vec::new(),
             now: 1_000_000_000,
+            sync_time: 0,
             next_beat: 0,
             next_call: 1,
             owed: Vec::new(),
@@ -144,7 +162,8 @@ impl World {
         };
         let shard = Shard::recover(options, disk, store_file, recovery, now).unwrap();
         assert!(shard.ended().is_empty(), "{:?}", shard.ended());
-        server.running = Some(Running { shard, wal, inputs: Vec::new(), unsynced: Vec::new() });
+        server.running =
+            Some(Running { shard, wal, inputs: Vec::new(), waiting: Vec::new(), unsynced: None });
     }
 
     /// Ends a server's process; its disk keeps what was written.
@@ -305,18 +324,15 @@ impl World {
 
     fn turn(&mut self, store: StoreId) {
         let now = self.time();
-        let Some(running) = self.servers.get_mut(&store).and_then(|s| s.running.as_mut()) else {
-            return;
-        };
-        // What was written in the last step is synced in this one.
-        if let Some(last) = running.unsynced.pop() {
-            let disk = self.servers[&store].disk.clone();
-            let running = self.servers.get_mut(&store).unwrap().running.as_mut().unwrap();
+        let Some(server) = self.servers.get_mut(&store) else { return };
+        let (disk, Some(running)) = (server.disk.clone(), server.running.as_mut()) else { return };
+        // What was written in an earlier step is synced in this one.
+        let synced = |(since, _): &mut (u64, WalTicket)| *since + self.sync_time <= self.now;
+        if let Some((_, last)) = running.unsynced.take_if(synced) {
             running.wal.sync(&*disk).unwrap();
-            running.unsynced.clear();
             running.inputs.push(Input::Persisted(last));
+            running.write(&*disk, self.now);
         }
-        let running = self.servers.get_mut(&store).unwrap().running.as_mut().unwrap();
         let due = running.shard.next_deadline().is_some_and(|at| at <= self.now);
         if running.inputs.is_empty() && !due {
             return;
@@ -330,16 +346,15 @@ impl World {
         let disk = self.servers[&store].disk.clone();
         let running = self.servers.get_mut(&store).unwrap().running.as_mut().unwrap();
         if let Some((ticket, batch)) = output.wal {
-            let batches: [WalBatch; 1] = [batch];
-            running.wal.write(&*disk, &batches).unwrap();
-            running.unsynced.push(ticket);
+            running.waiting.push((ticket, batch));
+            running.write(&*disk, self.now);
         }
         for job in output.jobs {
             let result = job.run(&*disk);
             running.inputs.push(Input::Flushed { group: job.group(), job: job.id(), result });
         }
         let pressure = running.wal.pressure();
-        if !pressure.pins.is_empty() && running.unsynced.is_empty() {
+        if !pressure.pins.is_empty() && running.unsynced.is_none() {
             running.inputs.push(Input::Pressure(pressure.pins.iter().map(|p| p.group).collect()));
         }
         for leading in output.leading {
