@@ -4,8 +4,9 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
+use flotilla_tests::cluster::{create_stream, request};
 use flotilla_tests::{Cluster, Plan, eventually, tool};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// How long the servers of a new cluster may take to become voters of its meta group.
 const VOTERS: Duration = Duration::from_secs(20);
@@ -90,9 +91,44 @@ async fn the_python_client_publishes_and_consumes() -> Result<()> {
         return Ok(());
     };
     let client = cluster.client().await?;
-    flotilla_tests::cluster::create_stream(&client, "EVENTS", &["EVENTS.>"], 3).await?;
+    create_stream(&client, "EVENTS", &["EVENTS.>"], 3).await?;
     let text = python.succeed(&["EVENTS", "EVENTS.python"]).await?;
     ensure!(text.contains("published, read and acknowledged 200"), "{text}");
+    Ok(())
+}
+
+/// Clients make consumers for single reads and leave them behind: a group each, so they must go by themselves.
+#[tokio::test]
+async fn a_consumer_that_nobody_uses_goes_and_one_in_use_stays() -> Result<()> {
+    let cluster = Cluster::start(Plan::new(3)?).await?;
+    let client = cluster.client().await?;
+    create_stream(&client, "EVENTS", &["EVENTS.>"], 3).await?;
+    for (name, threshold_ns) in [("left", 500_000_000_u64), ("used", 500_000_000), ("kept", 0)] {
+        let config = json!({
+            "stream_name": "EVENTS",
+            "config": {
+                "name": name,
+                "durable_name": if threshold_ns == 0 { name } else { "" },
+                "ack_policy": "explicit",
+                "inactive_threshold": threshold_ns,
+            },
+        });
+        request(&client, &format!("CONSUMER.CREATE.EVENTS.{name}"), &config).await?;
+    }
+    // A request that waits is use.
+    let wait = json!({ "batch": 1, "expires": 60_000_000_000_u64 });
+    let next = "$JS.API.CONSUMER.MSG.NEXT.EVENTS.used".to_owned();
+    let inbox = client.new_inbox();
+    let _messages = client.subscribe(inbox.clone()).await?;
+    client.publish_with_reply(next, inbox, wait.to_string().into()).await?;
+    let stay = eventually(Duration::from_secs(30), "the unused consumer to go", async || {
+        let answer = request(&client, "CONSUMER.NAMES.EVENTS", &Value::Null).await?;
+        let names = answer["consumers"].as_array().into_iter().flatten();
+        let names: Vec<&str> = names.filter_map(Value::as_str).collect();
+        Ok((!names.contains(&"left")).then(|| names.join(" ")))
+    })
+    .await?;
+    ensure!(stay == "kept used", "{stay}");
     Ok(())
 }
 

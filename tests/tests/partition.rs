@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use flotilla_relay::{Change, Pairs, Relay, Server};
-use flotilla_tests::cluster::{ELECTION, create_stream, free_ports, stream_group};
+use flotilla_tests::cluster::{create_stream, free_ports, stream_group};
 use flotilla_tests::history::read_stream;
 use flotilla_tests::{Cluster, Flavour, Plan, Publisher, eventually, tool};
 

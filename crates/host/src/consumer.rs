@@ -65,6 +65,8 @@ pub(crate) struct ConsumerMachine {
     /// What the stream lost and the leader has not heard of.
     shrank: Vec<SequenceRange>,
     updating: bool,
+    /// Whether nobody has used it for as long as its configuration says: it is to be deleted.
+    pub(crate) inactive: bool,
     pub(crate) led_since: Option<Timestamp>,
     effects: Vec<ConsumerEffect>,
 }
@@ -88,6 +90,7 @@ impl ConsumerMachine {
             commits: VecDeque::new(),
             shrank: Vec::new(),
             updating: false,
+            inactive: false,
             led_since: None,
             effects: Vec::new(),
         }
@@ -369,8 +372,9 @@ impl Replica<ConsumerMachine> {
                         payload: Bytes::new(),
                     });
                 }
-                // Advisories and the end of inactive consumers are told by notices until they have a home.
-                ConsumerEffect::Advisory(_) | ConsumerEffect::Inactive => {}
+                ConsumerEffect::Inactive => self.machine.inactive = true,
+                // There is nobody to tell yet.
+                ConsumerEffect::Advisory(_) => {}
             }
         }
         if refused && let Some(leader) = &mut self.machine.leader {

@@ -231,7 +231,11 @@ impl<M: Machine> Replica<M> {
         } else if self.strangers.len() < MAX_STRANGERS {
             self.strangers.insert(message.from, from);
         }
-        self.wake();
+        // Heartbeats say that nothing happens: they keep nobody awake, though they wake who sleeps.
+        let beats = matches!(message.body, Body::Heartbeat { .. } | Body::HeartbeatReply { .. });
+        if !(beats && self.awake) {
+            self.wake();
+        }
         self.raft.step(message)?;
         Ok(self.drive(cx)?)
     }

@@ -85,6 +85,8 @@ pub enum MetaRequest {
         stream: String,
         /// Its name.
         consumer: String,
+        /// If given, this one and no other that has come under its name.
+        group: Option<GroupId>,
     },
     /// Takes a stream's replica, and those of its consumers, away from a server, and puts them elsewhere.
     RemovePeer {

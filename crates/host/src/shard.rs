@@ -55,6 +55,8 @@ pub struct Totals {
     pub consumers: u64,
     /// Those that lead.
     pub consumers_led: u64,
+    /// Replicas, of whatever kind, whose group's time goes on; the others sleep.
+    pub awake: u64,
     /// Messages in the streams.
     pub messages: u64,
     /// Bytes of them.
@@ -123,6 +125,7 @@ impl Shard {
             streams_led: streams.clone().filter(|s| s.serves()).count() as u64,
             consumers: consumers.len() as u64,
             consumers_led: consumers.filter(|c| c.serves()).count() as u64,
+            awake: self.replicas.iter().filter(|(_, r)| r.is_awake()).count() as u64,
             messages: states().map(|s| s.messages).sum(),
             bytes: states().map(|s| s.bytes).sum(),
             ended: self.ended.iter().map(|(group, reason)| (*group, reason.clone())).collect(),

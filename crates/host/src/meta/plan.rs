@@ -52,8 +52,8 @@ impl Replica<MetaMachine> {
                     max_consumers,
                 }
             }
-            MetaRequest::DeleteConsumer { account, stream, consumer } => {
-                Command::DeleteConsumer { account, stream, consumer, group: None }
+            MetaRequest::DeleteConsumer { account, stream, consumer, group } => {
+                Command::DeleteConsumer { account, stream, consumer, group }
             }
             MetaRequest::RemovePeer { account, stream, store } => {
                 let replacement = replace_peer(meta, &account, &stream, store, &fleet)?;

@@ -38,6 +38,8 @@ pub(super) enum OwnCall {
     Confirm,
     /// How far a stream was, for a consumer that is about to begin.
     Stream { consumer: GroupId },
+    /// The end of a consumer that nobody uses.
+    Remove,
 }
 
 impl Shard {
@@ -254,6 +256,19 @@ impl Shard {
     pub(super) fn ask_stream(&mut self, consumer: GroupId, stream: GroupId) {
         let request = Request::Stream(StreamRequest::Barrier);
         self.call(OwnCall::Stream { consumer }, stream, request);
+    }
+
+    /// Has meta delete a consumer that nobody has used for long enough. If that fails, its leader will say so again.
+    pub(super) fn remove_inactive(&mut self, group: GroupId) {
+        let Some(consumer) = self.replicas.consumers.get(&group) else { return };
+        let machine = &consumer.machine;
+        let request = MetaRequest::DeleteConsumer {
+            account: machine.account.to_string(),
+            stream: machine.stream_name.clone(),
+            consumer: machine.consumer.config().name.clone(),
+            group: Some(group),
+        };
+        self.call_meta(OwnCall::Remove, request);
     }
 
     fn ask_barrier(&mut self) {

@@ -244,9 +244,13 @@ impl Shard {
         if let Some(at) = consumer.settle(stream, &mut self.cx)? {
             self.timers.set(group, at);
         }
+        let inactive = std::mem::take(&mut consumer.machine.inactive);
         if consumer.wants_barrier() {
             let stream = consumer.machine.stream_group;
             self.ask_stream(group, stream);
+        }
+        if inactive {
+            self.remove_inactive(group);
         }
         Ok(())
     }

@@ -7,12 +7,26 @@ mod world;
 use std::collections::BTreeMap;
 
 use flotilla_host::{Answer, Get, MILLISECOND, MetaRequest, Request, StreamRequest};
+use flotilla_meta::ConsumerAction;
 use flotilla_raft::{GroupId, StoreId};
-use world::{World, stream};
+use world::{World, consumer, stream};
 
 fn create_stream(world: &mut World, name: &str, replicas: u8) -> GroupId {
     let config = Box::new(stream(name, replicas));
     let request = MetaRequest::CreateStream { account: "$G".to_owned(), config };
+    match world.ask(GroupId::META, &Request::Meta(request)) {
+        Answer::Asset { group, created: true, .. } => group,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn create_consumer(world: &mut World, stream: &str, name: &str) -> GroupId {
+    let request = MetaRequest::CreateConsumer {
+        account: "$G".to_owned(),
+        stream: stream.to_owned(),
+        config: Box::new(consumer(name)),
+        action: ConsumerAction::CreateOrUpdate,
+    };
     match world.ask(GroupId::META, &Request::Meta(request)) {
         Answer::Asset { group, created: true, .. } => group,
         other => panic!("{other:?}"),
@@ -102,6 +116,27 @@ fn a_new_group_has_a_leader_soon_whatever_its_disks_do() {
         }
     }
     assert!(slowest < 1_000, "a group had no leader for {slowest} ms");
+}
+
+#[test]
+fn groups_in_which_nothing_happens_sleep() {
+    let (mut world, _) = cluster(9);
+    for n in 0..20 {
+        create_stream(&mut world, &format!("S{n}"), 3);
+        create_consumer(&mut world, &format!("S{n}"), "C");
+    }
+    world.run(5_000);
+    // All but the meta group, which servers ask now and then whether they are current.
+    let mut awake = BTreeMap::new();
+    for _ in 0..200 {
+        world.run(100);
+        for store in world.stores() {
+            let totals = world.totals(store);
+            assert_eq!((totals.streams, totals.consumers), (21, 20));
+            *awake.entry(totals.awake).or_insert(0) += 1;
+        }
+    }
+    assert!(awake.keys().all(|count| *count <= 1), "how many were awake, how often: {awake:?}");
 }
 
 #[test]

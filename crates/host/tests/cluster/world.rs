@@ -8,11 +8,14 @@ use bytes::Bytes;
 use flotilla_disk::{Disk, MemDisk, StoreFile, Wal, WalBatch, WalOptions};
 use flotilla_host::{
     Answer, CallId, Inbound, Input, Join, MILLISECOND, MetaRequest, Now, Output, Publish, Request,
-    Shard, ShardOptions, WalTicket,
+    Shard, ShardOptions, Totals, WalTicket,
 };
 use flotilla_meta::{PeerLimits, ServerInfo};
 use flotilla_raft::{GroupId, Membership, ReplicaId, StoreId};
-use flotilla_stream::{Discard, Retention, StorageKind, StreamConfig, Timestamp};
+use flotilla_stream::{
+    AckPolicy, ConsumerConfig, DeliverPolicy, Discard, Retention, StorageKind, StreamConfig,
+    Timestamp,
+};
 
 /// How long a step of the world is.
 const STEP: u64 = 5 * MILLISECOND;
@@ -99,6 +102,34 @@ pub(crate) fn stream(name: &str, replicas: u8) -> StreamConfig {
     }
 }
 
+/// A durable consumer with explicit acknowledgements, of as many replicas as its stream.
+pub(crate) fn consumer(name: &str) -> ConsumerConfig {
+    ConsumerConfig {
+        name: name.to_owned(),
+        durable: true,
+        description: None,
+        deliver: DeliverPolicy::All,
+        ack: AckPolicy::Explicit,
+        ack_wait: 30_000_000_000,
+        max_deliver: None,
+        backoff: Vec::new(),
+        filters: Vec::new(),
+        filter_list: false,
+        replay_original: false,
+        sample_percent: None,
+        max_waiting: 512,
+        max_ack_pending: None,
+        headers_only: false,
+        max_request_batch: None,
+        max_request_expires: None,
+        max_request_max_bytes: None,
+        inactive_threshold: None,
+        replicas: 0,
+        memory_storage: false,
+        metadata: BTreeMap::new(),
+    }
+}
+
 impl World {
     pub(crate) fn new(servers: u64, seed: u64) -> Self {
         let server = |n: u64| {
@@ -129,6 +160,12 @@ impl World {
 
     pub(crate) fn stores(&self) -> Vec<StoreId> {
         self.servers.keys().copied().collect()
+    }
+
+    /// What a running server's shard holds.
+    pub(crate) fn totals(&self, store: StoreId) -> Totals {
+        let running = self.servers[&store].running.as_ref();
+        running.map(|running| running.shard.totals()).unwrap_or_default()
     }
 
     fn time(&self) -> Now {

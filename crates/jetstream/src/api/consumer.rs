@@ -75,7 +75,7 @@ pub(super) async fn delete(
 ) -> Result<Success, ApiError> {
     request.require_empty()?;
     let (account, stream, consumer) = (request.account(), stream.to_owned(), name.to_owned());
-    let change = MetaRequest::DeleteConsumer { account, stream, consumer };
+    let change = MetaRequest::DeleteConsumer { account, stream, consumer, group: None };
     done(&context.ask_meta(change, request.deadline()).await?)
 }
 
