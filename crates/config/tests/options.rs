@@ -120,7 +120,7 @@ fn users_live_in_the_global_account_or_in_their_own() {
     let options = options(
         "authorization { users: [{user: a, password: $2a$10$hash}, {username: b, pass: \"p w\"}] }
          accounts { SYS { users: [{user: admin, pass: x}] }
-                    APP { jetstream { max_streams: 5, max_mem: -1 }, users = [{user: c, pass: y}] } }
+                    APP { jetstream { max_streams: 5, max_consumers: -1 }, users = [{user: c, pass: y}] } }
          system_account: SYS, no_auth_user: c",
     );
     let users: Vec<_> =
@@ -128,7 +128,7 @@ fn users_live_in_the_global_account_or_in_their_own() {
     assert_eq!(users, [("$G", "a"), ("$G", "b"), ("APP", "c"), ("SYS", "admin")]);
     assert!(options.authorization.users[0].password.is_bcrypt());
     let limits = options.accounts["APP"].jetstream.as_ref().unwrap();
-    assert_eq!((limits.max_streams, limits.max_memory), (Some(5), None));
+    assert_eq!((limits.max_streams, limits.max_consumers), (Some(5), None));
     assert_eq!(self::options("accounts: [A, B]").accounts.len(), 2);
 }
 

@@ -16,6 +16,7 @@ use anyhow::Context as _;
 use flotilla_cluster::{Alone, Cluster, ClusterHandle, Entering, JetStreamLink};
 use flotilla_config::{Configuration, Options};
 use flotilla_jetstream::{ApiOptions, JetStream, JetStreamOptions, Opened};
+use flotilla_jsapi::AccountLimits;
 use flotilla_jsapi::consumer::ConsumerBounds;
 use flotilla_jsapi::stream::StreamLimits;
 use flotilla_meta::PeerLimits;
@@ -298,10 +299,20 @@ fn jetstream_accounts(options: &Options) -> BTreeSet<&str> {
     std::iter::once(flotilla_config::GLOBAL_ACCOUNT).chain(names).collect()
 }
 
-/// Opens the API to the accounts that have JetStream, and to the system account, which leads the servers by it.
+/// Opens the API to the accounts that have JetStream, and to the system account, which leads the servers by it; and to
+/// no others.
 fn enable_accounts(options: &Options, router: &RouterHandle, jetstream: &JetStream) {
-    let system = std::iter::once(options.system_account.as_str());
-    for name in jetstream_accounts(options).into_iter().chain(system) {
-        jetstream.api().enable(&router.account(name));
+    let mut accounts = jetstream_accounts(options);
+    accounts.insert(&options.system_account);
+    jetstream.api().keep_only(&accounts);
+    for name in accounts {
+        let limits = options.accounts.get(name).and_then(|account| account.jetstream.as_ref());
+        let most = |number: Option<u32>| number.map_or(-1, i64::from);
+        let limits = AccountLimits {
+            max_streams: most(limits.and_then(|limits| limits.max_streams)),
+            max_consumers: most(limits.and_then(|limits| limits.max_consumers)),
+            ..AccountLimits::default()
+        };
+        jetstream.api().enable(&router.account(name), limits);
     }
 }

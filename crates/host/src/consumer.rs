@@ -3,26 +3,31 @@
 //! The leader reads the stream's replica beside it: every message there is committed, so what it
 //! plans from may lag and is never wrong.
 
+mod effects;
+
 use std::collections::VecDeque;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use flotilla_jsapi::ErrorKind;
-use flotilla_jsapi::ack::AckSubject;
 use flotilla_raft::{Entry, GroupId, Poisoned};
 use flotilla_stream::{
-    Ack, Closing, Consumer, ConsumerApplied, ConsumerConfig, ConsumerEffect, Leader, PlannedSend,
-    PullRequest, SequenceRange, Status, Timestamp, encode_consumer_update,
+    Ack, Closing, Consumer, ConsumerApplied, ConsumerConfig, ConsumerEffect, Leader, PullRequest,
+    SequenceRange, Timestamp, encode_consumer_update,
 };
 
 use crate::notice::Notice;
 use crate::replica::{Machine, Replica};
 use crate::request::{Answer, Call, CallId, ConsumerAnswer, ConsumerRequest, Request};
 use crate::stream::StreamMachine;
-use crate::turn::{Cx, Publish};
+use crate::turn::Cx;
 
 /// Log in memory at which a consumer writes a base.
 const LOG_BYTES: usize = 64 << 10;
+
+/// The most inputs that wait while the leader is being made, each of a control line's length at most. What comes beyond
+/// gets lost: who pulls asks again, and what is not acknowledged is delivered again.
+const INBOX: usize = 16 << 10;
 
 /// What comes for a consumer's leader from clients.
 #[derive(Clone, Debug, PartialEq)]
@@ -111,54 +116,6 @@ impl ConsumerMachine {
         self.commits.clear();
         self.shrank.clear();
     }
-
-    fn status(&self, status: &Status, cx: &mut Cx) {
-        let to = Bytes::copy_from_slice(status.reply.as_bytes());
-        cx.out.publishes.push(Publish {
-            account: self.account.clone(),
-            subject: to.clone(),
-            to,
-            reply: None,
-            headers: status.header_block().into(),
-            payload: Bytes::new(),
-        });
-    }
-
-    fn send(&self, send: &PlannedSend, stream: &mut StreamMachine, cx: &mut Cx) {
-        let Some(record) = stream.read_record(send.delivery.stream_seq, cx) else { return };
-        let (headers, payload) = if send.headers_only {
-            (with_size(&record.headers, record.payload.len()), Bytes::new())
-        } else {
-            (record.headers, record.payload)
-        };
-        let mut reply = Vec::with_capacity(96);
-        AckSubject {
-            domain: None,
-            account: None,
-            stream: &self.stream_name,
-            consumer: &self.consumer.config().name,
-            delivered: send.delivery.deliveries,
-            stream_sequence: send.delivery.stream_seq,
-            consumer_sequence: send.delivery.consumer_seq,
-            timestamp: send.time,
-            pending: send.pending,
-        }
-        .write(&mut reply);
-        cx.out.publishes.push(Publish {
-            account: self.account.clone(),
-            to: Bytes::copy_from_slice(send.reply.as_bytes()),
-            subject: record.subject,
-            reply: Some(reply.into()),
-            headers,
-            payload,
-        });
-    }
-}
-
-/// The headers with the size of the payload that stays away.
-fn with_size(headers: &Bytes, size: usize) -> Bytes {
-    let body = headers.strip_suffix(b"\r\n").unwrap_or(b"NATS/1.0\r\n");
-    [body, format!("Nats-Msg-Size: {size}\r\n\r\n").as_bytes()].concat().into()
 }
 
 impl Machine for ConsumerMachine {
@@ -211,7 +168,12 @@ impl Replica<ConsumerMachine> {
     pub(crate) fn take(&mut self, inputs: Vec<ConsumerInput>, _cx: &mut Cx) {
         if self.serves() {
             self.wake();
-            self.machine.inbox.extend(inputs);
+            // A leader that is made takes all of them in this turn.
+            let room = match self.machine.leader {
+                Some(_) => usize::MAX,
+                None => INBOX.saturating_sub(self.machine.inbox.len()),
+            };
+            self.machine.inbox.extend(inputs.into_iter().take(room));
         }
     }
 
@@ -339,48 +301,6 @@ impl Replica<ConsumerMachine> {
         step(flotilla_stream::ConsumerInput::Tick);
         let proposed = self.carry_out_effects(&mut effects, stream, cx);
         self.machine.effects = effects;
-        proposed
-    }
-
-    fn carry_out_effects(
-        &mut self,
-        effects: &mut Vec<ConsumerEffect>,
-        stream: &mut StreamMachine,
-        cx: &mut Cx,
-    ) -> bool {
-        let mut proposed = false;
-        let mut refused = false;
-        for effect in effects.drain(..) {
-            match effect {
-                ConsumerEffect::Propose(data) => {
-                    self.wake();
-                    match self.raft.propose(data) {
-                        Ok(_) => proposed = true,
-                        Err(_) => refused = true,
-                    }
-                }
-                ConsumerEffect::Send(send) => self.machine.send(&send, stream, cx),
-                ConsumerEffect::Status(status) => self.machine.status(&status, cx),
-                ConsumerEffect::AnswerAck(reply) => {
-                    let to = Bytes::copy_from_slice(reply.as_bytes());
-                    cx.out.publishes.push(Publish {
-                        account: self.machine.account.clone(),
-                        subject: to.clone(),
-                        to,
-                        reply: None,
-                        headers: Bytes::new(),
-                        payload: Bytes::new(),
-                    });
-                }
-                ConsumerEffect::Inactive => self.machine.inactive = true,
-                // There is nobody to tell yet.
-                ConsumerEffect::Advisory(_) => {}
-            }
-        }
-        if refused && let Some(leader) = &mut self.machine.leader {
-            let (now, state) = (cx.now.wall, &self.machine.consumer);
-            leader.step(now, flotilla_stream::ConsumerInput::Lost, &stream.stream, state, effects);
-        }
         proposed
     }
 

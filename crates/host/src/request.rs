@@ -51,6 +51,8 @@ pub enum MetaRequest {
         account: String,
         /// Its configuration.
         config: Box<StreamConfig>,
+        /// How many streams the account may have.
+        max_streams: Option<u64>,
     },
     /// Changes a stream's configuration.
     UpdateStream {
@@ -76,6 +78,8 @@ pub enum MetaRequest {
         config: Box<ConsumerConfig>,
         /// What the client allows.
         action: ConsumerAction,
+        /// How many consumers a stream of the account may have.
+        max_consumers: Option<u64>,
     },
     /// Deletes a consumer.
     DeleteConsumer {

@@ -11,6 +11,7 @@ mod reconcile;
 mod recover;
 mod replicas;
 mod sleep;
+mod tend;
 mod turn;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};

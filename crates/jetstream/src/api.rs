@@ -25,14 +25,14 @@ mod stream;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use flotilla_jsapi::ack::ACK_PREFIX;
 use flotilla_jsapi::consumer::ConsumerBounds;
 use flotilla_jsapi::stream::StreamLimits;
-use flotilla_jsapi::{API_PREFIX, ApiSubject, ErrorKind, ReplyKind};
+use flotilla_jsapi::{API_PREFIX, AccountLimits, ApiSubject, ErrorKind, ReplyKind};
 use flotilla_server_core::{Account, Deliver, InternalSubscription, Message, Scope};
 use tokio::sync::{Semaphore, mpsc};
 
@@ -99,15 +99,19 @@ impl Api {
         Self { shared, doors: Mutex::default() }
     }
 
-    /// Gives an account JetStream: its requests and acknowledgements are taken from now on.
-    pub fn enable(&self, account: &Arc<Account>) {
+    /// Gives an account JetStream, within limits: its requests and acknowledgements are taken from now on. To be called
+    /// again when the limits are others. Of them, those on the numbers of streams and of consumers are kept.
+    pub fn enable(&self, account: &Arc<Account>, limits: AccountLimits) {
         let mut all = self.lock();
         if all.closed {
             return;
         }
         let context = &self.shared.context;
-        let requests: Arc<dyn Deliver> =
-            Arc::new(Door { shared: Arc::clone(&self.shared), counters: Arc::default() });
+        let requests: Arc<dyn Deliver> = Arc::new(Door {
+            shared: Arc::clone(&self.shared),
+            counters: Arc::default(),
+            limits: Arc::new(limits),
+        });
         let acks: Arc<dyn Deliver> = Arc::new(AckDoor { ingest: Arc::clone(&context.ingest) });
         let mut doors =
             vec![(format!("{API_PREFIX}>"), &requests), (format!("{ACK_PREFIX}>"), &acks)];
@@ -124,9 +128,9 @@ impl Api {
         all.open.insert(account.name().to_owned(), opened);
     }
 
-    /// Takes JetStream from an account: nobody answers its requests any more.
-    pub fn disable(&self, account: &str) {
-        drop(self.lock().open.remove(account));
+    /// Takes JetStream from all accounts but these: nobody answers their requests any more.
+    pub fn keep_only(&self, accounts: &BTreeSet<&str>) {
+        self.lock().open.retain(|account, _| accounts.contains(account.as_str()));
     }
 
     /// Takes no requests any more: JetStream on this server has ended. Clients' requests go to other servers.
@@ -146,6 +150,7 @@ impl Api {
 struct Door {
     shared: Arc<Shared>,
     counters: Arc<Counters>,
+    limits: Arc<AccountLimits>,
 }
 
 impl Deliver for Door {
@@ -159,7 +164,7 @@ impl Deliver for Door {
         {
             return;
         }
-        self.shared.take(ApiRequest::new(message, &self.counters));
+        self.shared.take(ApiRequest::new(message, &self.counters, &self.limits));
     }
 }
 

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use flotilla_host::Input;
+use flotilla_jsapi::AccountLimits;
 use flotilla_raft::{GroupId, StoreId};
 use flotilla_server_core::{Account, Deliver, Message, RouterHandle, Scope};
 use tokio::sync::mpsc;
@@ -117,7 +118,7 @@ impl Fixture {
         };
         let api = Api::start(options(), parts);
         let account = router.account("$G");
-        api.enable(&account);
+        api.enable(&account, AccountLimits::default());
         let inputs = drive(&shard, &inbox, &calls);
         let next = AtomicU64::new(0);
         Self {

@@ -10,7 +10,7 @@ use flotilla_jetstream::{ApiOptions, Claim, JetStream, JetStreamOptions, Remote,
 use flotilla_jsapi::consumer::ConsumerInfo;
 use flotilla_jsapi::publish::PubAckReply;
 use flotilla_jsapi::stream::{StreamCreated, StreamDescription, StreamNames};
-use flotilla_jsapi::{ReplyKind, Success};
+use flotilla_jsapi::{AccountLimits, ReplyKind, Success};
 use flotilla_meta::{Meta, PeerLimits};
 use flotilla_raft::{GroupId, Membership, StoreId};
 use flotilla_server_core::{Account, Deliver, InternalSubscription, Message, RouterHandle, Scope};
@@ -125,7 +125,7 @@ impl Server {
         let registered = jetstream.calls().call(GroupId::META, &register, deadline).await;
         assert!(matches!(registered, Some(Answer::Registered { .. })), "{registered:?}");
         let account = router.account("$G");
-        jetstream.api().enable(&account);
+        jetstream.api().enable(&account, AccountLimits::default());
         Self { router, account, jetstream }
     }
 

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use anyhow::Result;
-use flotilla_tests::Cluster;
-use flotilla_tests::cluster::{create_stream, request};
+use flotilla_tests::cluster::{ELECTION, create_stream, request};
+use flotilla_tests::{Cluster, eventually};
 use futures::{StreamExt, TryStreamExt};
 use serde_json::json;
 use tokio::time::{Instant, sleep};
@@ -36,7 +36,11 @@ pub(crate) async fn measure(cluster: &Cluster, streams: usize) -> Result<Figures
                     "config": { "durable_name": "reader", "ack_policy": "explicit", "num_replicas": 3 },
                 });
                 let api = format!("CONSUMER.CREATE.{stream}.reader");
-                request(&client, &api, &config).await.map(drop)
+                // A server that is behind may let a request time out; it is asked again, and the time counts.
+                let created = eventually(ELECTION, &api, async || {
+                    Ok(Some(request(&client, &api, &config).await?))
+                });
+                created.await.map(drop)
             }
         })
         .buffer_unordered(TOGETHER)

@@ -81,9 +81,14 @@ async fn run(arguments: &Arguments) -> Result<()> {
     let mut report = Report::default();
     for round in 1..=arguments.rounds {
         for flavour in arguments.flavours() {
-            for (name, figures) in measure(arguments, flavour).await? {
+            // What one server does not stand is told, and takes no other figure away.
+            let (measured, result) = measure(arguments, flavour).await;
+            for (name, figures) in measured {
                 eprintln!("round {round}, {flavour}, {name}: {figures}");
                 report.add(&name, flavour, figures);
+            }
+            if let Err(error) = result {
+                eprintln!("round {round}, {flavour}: {error:#}");
             }
         }
     }
@@ -96,25 +101,38 @@ async fn run(arguments: &Arguments) -> Result<()> {
     Ok(())
 }
 
-/// One server's figures of one round.
-async fn measure(arguments: &Arguments, flavour: Flavour) -> Result<Vec<(String, Figures)>> {
-    let mut all = Vec::new();
+/// One server's figures of one round, and what ended it early, if so.
+async fn measure(arguments: &Arguments, flavour: Flavour) -> (Vec<(String, Figures)>, Result<()>) {
+    let mut measured = Vec::new();
+    let mut result = publish_all(arguments, flavour, &mut measured).await;
+    if result.is_ok() && arguments.wants(idle::NAME) {
+        result = async {
+            let mut cluster = start(flavour).await?;
+            let figures = idle::measure(&cluster, arguments.idle).await?;
+            measured.push((idle::NAME.to_owned(), figures));
+            cluster.kill_all().await
+        }
+        .await;
+    }
+    (measured, result)
+}
+
+async fn publish_all(
+    arguments: &Arguments,
+    flavour: Flavour,
+    measured: &mut Vec<(String, Figures)>,
+) -> Result<()> {
     let loads: Vec<Publish> =
         publish::LOADS.into_iter().filter(|load| arguments.wants(load.name)).collect();
-    if !loads.is_empty() {
-        let mut cluster = start(flavour).await?;
-        for load in loads {
-            let figures = load.measure(&cluster, Duration::from_secs(arguments.seconds)).await;
-            all.push((load.name.to_owned(), figures.with_context(|| load.name.to_owned())?));
-        }
-        cluster.kill_all().await?;
+    if loads.is_empty() {
+        return Ok(());
     }
-    if arguments.wants(idle::NAME) {
-        let mut cluster = start(flavour).await?;
-        all.push((idle::NAME.to_owned(), idle::measure(&cluster, arguments.idle).await?));
-        cluster.kill_all().await?;
+    let mut cluster = start(flavour).await?;
+    for load in loads {
+        let figures = load.measure(&cluster, Duration::from_secs(arguments.seconds)).await;
+        measured.push((load.name.to_owned(), figures.with_context(|| load.name.to_owned())?));
     }
-    Ok(all)
+    cluster.kill_all().await
 }
 
 async fn start(flavour: Flavour) -> Result<Cluster> {

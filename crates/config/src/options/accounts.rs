@@ -19,13 +19,9 @@ pub struct Account {
 /// What an account may use of JetStream. `None` is no limit.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct AccountJetStream {
-    /// Bytes of memory storage.
-    pub max_memory: Option<u64>,
-    /// Bytes of file storage.
-    pub max_store: Option<u64>,
     /// Streams.
     pub max_streams: Option<u32>,
-    /// Consumers.
+    /// Consumers of one stream.
     pub max_consumers: Option<u32>,
 }
 
@@ -67,22 +63,6 @@ pub(super) const ACCOUNT_JETSTREAM: Section = Section {
     path: "accounts.*.jetstream",
     keys: &[
         Key {
-            name: "max_memory",
-            aliases: &["max_mem", "mem"],
-            kind: "size",
-            default: "`-1`",
-            reload: true,
-            meaning: "Bytes that the account may store in memory; `-1` is no limit.",
-        },
-        Key {
-            name: "max_store",
-            aliases: &["max_file", "max_disk", "store", "disk"],
-            kind: "size",
-            default: "`-1`",
-            reload: true,
-            meaning: "Bytes that the account may store in files; `-1` is no limit.",
-        },
-        Key {
             name: "max_streams",
             aliases: &["streams"],
             kind: "integer",
@@ -96,10 +76,18 @@ pub(super) const ACCOUNT_JETSTREAM: Section = Section {
             kind: "integer",
             default: "`-1`",
             reload: true,
-            meaning: "Consumers that the account may have; `-1` is no limit.",
+            meaning: "Consumers that each stream of the account may have; `-1` is no limit.",
         },
     ],
     unsupported: &[
+        "max_memory",
+        "max_mem",
+        "mem",
+        "max_store",
+        "max_file",
+        "max_disk",
+        "store",
+        "disk",
         "max_bytes_required",
         "max_stream_bytes",
         "mem_max_stream_bytes",
@@ -189,10 +177,8 @@ fn read_jetstream(value: &Value, findings: &mut Findings) -> Option<AccountJetSt
 /// Limits, where `-1` and absence are no limit.
 fn read_limits(map: &Map, findings: &mut Findings) -> AccountJetStream {
     let mut fields = Fields::new(map, &ACCOUNT_JETSTREAM, findings);
-    let mut bytes = |name| fields.integer(name, -1..=i64::MAX).and_then(|n| u64::try_from(n).ok());
-    let (max_memory, max_store) = (bytes("max_memory"), bytes("max_store"));
     let mut count =
         |name| fields.integer(name, -1..=i64::from(u32::MAX)).and_then(|n| u32::try_from(n).ok());
     let (max_streams, max_consumers) = (count("max_streams"), count("max_consumers"));
-    AccountJetStream { max_memory, max_store, max_streams, max_consumers }
+    AccountJetStream { max_streams, max_consumers }
 }

@@ -28,8 +28,8 @@ impl Replica<MetaMachine> {
         let meta = &self.machine.meta;
         let command = match request.clone() {
             MetaRequest::Register { info, rejoin } => Command::RegisterServer { info, rejoin },
-            MetaRequest::CreateStream { account, config } => {
-                return create_stream(meta, account, *config, &fleet).map(|c| vec![c]);
+            MetaRequest::CreateStream { account, config, max_streams } => {
+                return create_stream(meta, account, *config, max_streams, &fleet).map(|c| vec![c]);
             }
             MetaRequest::UpdateStream { account, config } => {
                 self.update_stream(account, *config, &fleet)?
@@ -37,11 +37,10 @@ impl Replica<MetaMachine> {
             MetaRequest::DeleteStream { account, stream } => {
                 Command::DeleteStream { account, stream, group: None }
             }
-            MetaRequest::CreateConsumer { account, stream, config, action } => {
+            MetaRequest::CreateConsumer { account, stream, config, action, max_consumers } => {
                 let (stores, preferred) =
                     consumer_stores(meta, &account, &stream, &config, &fleet)?;
                 let config = *config;
-                let max_consumers = None;
                 Command::CreateConsumer {
                     account,
                     stream,
@@ -136,6 +135,7 @@ fn create_stream(
     meta: &Meta,
     account: String,
     config: StreamConfig,
+    max_streams: Option<u64>,
     fleet: &Fleet<'_>,
 ) -> Result<Command, MetaError> {
     let exclude = BTreeSet::new();
@@ -153,7 +153,7 @@ fn create_stream(
         Some(asset) => (asset.group.stores().collect(), asset.group.preferred),
         None => place(&request, fleet).map(|placed| (placed.stores, placed.preferred))?,
     };
-    Ok(Command::CreateStream { account, config, stores, preferred, max_streams: None })
+    Ok(Command::CreateStream { account, config, stores, preferred, max_streams })
 }
 
 /// What is lost ends first; then the others get their new members.

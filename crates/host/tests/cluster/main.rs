@@ -13,7 +13,7 @@ use world::{World, consumer, stream};
 
 fn create_stream(world: &mut World, name: &str, replicas: u8) -> GroupId {
     let config = Box::new(stream(name, replicas));
-    let request = MetaRequest::CreateStream { account: "$G".to_owned(), config };
+    let request = MetaRequest::CreateStream { account: "$G".to_owned(), config, max_streams: None };
     match world.ask(GroupId::META, &Request::Meta(request)) {
         Answer::Asset { group, created: true, .. } => group,
         other => panic!("{other:?}"),
@@ -26,6 +26,7 @@ fn create_consumer(world: &mut World, stream: &str, name: &str) -> GroupId {
         stream: stream.to_owned(),
         config: Box::new(consumer(name)),
         action: ConsumerAction::CreateOrUpdate,
+        max_consumers: None,
     };
     match world.ask(GroupId::META, &Request::Meta(request)) {
         Answer::Asset { group, created: true, .. } => group,

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use flotilla_host::Answer;
-use flotilla_jsapi::{AccountInfo, ApiError, Tier};
+use flotilla_jsapi::{AccountInfo, AccountLimits, ApiError, Tier};
 use flotilla_raft::GroupId;
 use flotilla_stream::StorageKind;
 
@@ -39,7 +39,8 @@ pub(super) async fn info(context: &Context, request: &ApiRequest) -> Result<Acco
     })?;
     let questions = streams.iter().map(|s| (s.group, stream::plain_info())).collect();
     let answers = context.gather(questions, request.within(GATHER_PATIENCE)).await;
-    let mut usage = Tier { streams: streams.len() as u64, consumers, ..Tier::default() };
+    let limits = AccountLimits::clone(&request.limits);
+    let mut usage = Tier { streams: streams.len() as u64, consumers, limits, ..Tier::default() };
     for (counted, answer) in streams.iter().zip(answers) {
         let used = match answer {
             Some(Answer::Stream(stream)) => stream.bytes,

@@ -39,6 +39,7 @@ pub(super) async fn create(
             ConsumerAction::Create => meta::ConsumerAction::Create,
             ConsumerAction::Update => meta::ConsumerAction::Update,
         },
+        max_consumers: u64::try_from(request.limits.max_consumers).ok(),
     };
     let group = context.change(request, change).await?;
     let follows = |answer: &Answer| matches!(answer, Answer::Consumer(c) if c.config == config);

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use flotilla_jsapi::level::API_LEVEL;
-use flotilla_jsapi::{ApiError, ApiStats, ErrorKind};
+use flotilla_jsapi::{AccountLimits, ApiError, ApiStats, ErrorKind};
 use flotilla_server_core::{Account, Message, Origin};
 use serde_json::{Map, Value};
 use tokio::time::Instant;
@@ -22,12 +22,18 @@ pub(super) struct ApiRequest {
     pub(super) headers: Bytes,
     pub(super) payload: Bytes,
     pub(super) counters: Arc<Counters>,
+    /// What the account may use.
+    pub(super) limits: Arc<AccountLimits>,
     came: Instant,
 }
 
 impl ApiRequest {
     /// Copies the message: it may lie in a much larger buffer, and may have to wait.
-    pub(super) fn new(message: &Message<'_>, counters: &Arc<Counters>) -> Self {
+    pub(super) fn new(
+        message: &Message<'_>,
+        counters: &Arc<Counters>,
+        limits: &Arc<AccountLimits>,
+    ) -> Self {
         Self {
             account: Arc::clone(message.account),
             subject: message.subject.to_owned(),
@@ -35,6 +41,7 @@ impl ApiRequest {
             headers: message.headers.map(|h| Bytes::copy_from_slice(h)).unwrap_or_default(),
             payload: Bytes::copy_from_slice(message.payload),
             counters: Arc::clone(counters),
+            limits: Arc::clone(limits),
             came: Instant::now(),
         }
     }

@@ -22,7 +22,8 @@ pub(super) async fn create(
     let asked: StreamConfig = decode(&request.payload)?;
     let config = accept(validate_create(name, &asked, &context.options.stream_limits)?);
     let (account, wanted) = (request.account(), Box::new(config.clone()));
-    let change = MetaRequest::CreateStream { account, config: wanted };
+    let max_streams = u64::try_from(request.limits.max_streams).ok();
+    let change = MetaRequest::CreateStream { account, config: wanted, max_streams };
     let info = change_and_describe(context, request, change, config).await?;
     Ok(StreamCreated { info, did_create: true })
 }

@@ -1,12 +1,14 @@
 //! Requests and their answers, over a router, with a shard that the test plays.
 
+use std::collections::BTreeSet;
+
 use flotilla_host::{MetaRequest, Request, StreamRequest};
 use flotilla_jsapi::consumer::{ConsumerInfo, ConsumerList, ConsumerNames};
 use flotilla_jsapi::message::MessageFound;
 use flotilla_jsapi::stream::{
     Purged, StreamCreated, StreamDescription, StreamInfo, StreamList, StreamNames,
 };
-use flotilla_jsapi::{AccountInfo, ApiError, ReplyError, ReplyKind, Success};
+use flotilla_jsapi::{AccountInfo, AccountLimits, ApiError, ReplyError, ReplyKind, Success};
 use serde::de::DeserializeOwned;
 
 use super::QUEUED;
@@ -75,6 +77,23 @@ async fn a_stream_lives_from_its_creation_to_its_deletion() {
     assert!(names(&server.directory).is_empty());
     let gone = server.refused(ReplyKind::StreamInfo, "STREAM.INFO.S", "").await;
     assert_eq!(gone.err_code, 10059);
+}
+
+#[tokio::test]
+async fn an_account_has_as_many_streams_and_consumers_as_it_may() {
+    let server = with_consumer().await;
+    let limits = AccountLimits { max_streams: 1, max_consumers: 1, ..AccountLimits::default() };
+    server.api.enable(&server.account, limits.clone());
+    let told: AccountInfo = server.ok(ReplyKind::AccountInfo, "INFO", "").await;
+    assert_eq!(told.usage.limits, limits);
+    let another = r#"{"name":"T","subjects":["t"]}"#;
+    let refused = server.refused(ReplyKind::StreamCreate, "STREAM.CREATE.T", another).await;
+    assert_eq!(refused.err_code, 10027);
+    let another = r#"{"stream_name":"S","config":{"ack_policy":"none"}}"#;
+    let refused = server.refused(ReplyKind::ConsumerCreate, "CONSUMER.CREATE.S", another).await;
+    assert_eq!(refused.err_code, 10026);
+    // What is there already is found.
+    server.ok::<StreamCreated>(ReplyKind::StreamCreate, "STREAM.CREATE.S", STREAM).await;
 }
 
 #[tokio::test]
@@ -264,7 +283,7 @@ async fn only_the_system_account_removes_servers() {
     assert_eq!(members(&server), Some(3));
 
     server.account = server.router.account("$SYS");
-    server.api.enable(&server.account);
+    server.api.enable(&server.account, AccountLimits::default());
     let kind = ReplyKind::ServerRemove;
     let unknown = server.refused(kind, "SERVER.REMOVE", r#"{"peer":"n9"}"#).await;
     assert_eq!(unknown.err_code, 10044);
@@ -314,7 +333,7 @@ async fn beyond_the_limit_requests_are_refused_at_once() {
 async fn an_account_without_jetstream_is_not_answered() {
     let server = with_stream().await;
     assert!(server.account.has_interest("$JS.API.INFO"));
-    server.api.disable("$G");
+    server.api.keep_only(&BTreeSet::from(["$SYS"]));
     assert!(!server.account.has_interest("$JS.API.INFO"));
     assert!(!server.account.has_interest("$JS.ACK.S.C.1.2.3.4.5"));
 }

@@ -1,0 +1,129 @@
+//! Who leads: campaigns, handing over, and how the members are.
+
+use flotilla_jsapi::ErrorKind;
+use flotilla_raft::{Poisoned, ReplicaId, StoreId};
+use flotilla_stream::Timestamp;
+
+use super::{Machine, Replica};
+use crate::request::{Answer, ClusterAnswer, MemberAnswer};
+use crate::time::SECOND;
+use crate::turn::Cx;
+
+/// How long a handing over of leadership may take before it is given up.
+const TRANSFER_LIMIT: u64 = SECOND;
+
+impl<M: Machine> Replica<M> {
+    /// There is a reason to think that nobody leads: this replica campaigns in a moment, with jitter, instead of
+    /// waiting out the timeout.
+    pub(crate) fn be_eager(&mut self, within: u64, cx: &mut Cx) {
+        self.wake();
+        self.eager = Some(cx.random.below(within.max(1)));
+    }
+
+    /// Campaigns when the moment has come. A replica that cannot do so now, because it waits for its disk, or for votes
+    /// that are on their way, does so as soon as it can.
+    pub(super) fn campaign_eagerly(&mut self) -> Result<bool, Poisoned> {
+        let Some(ticks) = self.eager else { return Ok(false) };
+        if self.raft.leader().is_some() {
+            self.eager = None;
+            return Ok(false);
+        }
+        self.eager = Some(ticks.saturating_sub(1));
+        let campaigned = ticks == 0 && !self.raft.is_candidate() && self.raft.campaign()?;
+        if campaigned {
+            self.eager = None;
+        }
+        Ok(campaigned)
+    }
+
+    /// Draws how long this replica waits beyond the election timeout, so that not all campaign at once.
+    pub(crate) fn draw_patience(&mut self, cx: &mut Cx) {
+        self.raft.set_patience(usize::try_from(cx.random.below(11)).unwrap_or(0));
+    }
+
+    pub(crate) fn transfer(&mut self, to: ReplicaId, cx: &mut Cx) -> Result<(), Poisoned> {
+        self.wake();
+        self.raft.transfer(to)?;
+        self.transfer_since = Some(cx.now.mono);
+        self.drive(cx)
+    }
+
+    pub(super) fn limit_transfer(&mut self, cx: &Cx) {
+        match self.transfer_since {
+            Some(since) if self.raft.transferring().is_some() => {
+                if cx.now.mono.saturating_sub(since) > TRANSFER_LIMIT {
+                    self.raft.abort_transfer();
+                    self.transfer_since = None;
+                }
+            }
+            _ => self.transfer_since = None,
+        }
+    }
+
+    /// Hands leadership to the member on `preferred`, or to the one that is furthest and lives.
+    pub(crate) fn step_down(&mut self, preferred: Option<StoreId>, cx: &mut Cx) -> Answer {
+        let no_peers = |why: &str| Answer::Error(ErrorKind::ClusterNoPeers.because(why));
+        let membership = self.raft.membership();
+        let me = self.raft.id();
+        let alive = |r: &ReplicaId| membership.store_of(*r).is_some_and(|s| !cx.peers.is_dead(s));
+        let to = match preferred {
+            Some(store) if store == cx.store => {
+                return no_peers("preferred server is already leader");
+            }
+            Some(store) => {
+                let on = |r: &&ReplicaId| membership.store_of(**r) == Some(store);
+                match membership.voters.iter().find(on) {
+                    Some(replica) if alive(replica) => *replica,
+                    Some(_) => return no_peers("preferred server is not connected"),
+                    None => return no_peers("preferred server is not known"),
+                }
+            }
+            None => {
+                let others = membership.voters.iter().filter(|r| **r != me && alive(r));
+                let matched = |r: &&ReplicaId| self.raft.progress(**r).map_or(0, |p| p.matched);
+                match others.max_by_key(matched) {
+                    Some(replica) => *replica,
+                    None => return no_peers("no replacement peer connected"),
+                }
+            }
+        };
+        match self.transfer(to, cx) {
+            Ok(()) => Answer::Done,
+            Err(_) => Answer::NotLeader,
+        }
+    }
+
+    /// Who holds this group, as far as this member knows.
+    pub(crate) fn cluster(&self, since: Option<Timestamp>, cx: &Cx) -> ClusterAnswer {
+        let membership = self.raft.membership();
+        let leader = self.leader_store();
+        let member = |replica: ReplicaId| {
+            let store = membership.store_of(replica)?;
+            if Some(store) == leader {
+                return None;
+            }
+            let offline = store != cx.store && cx.peers.is_dead(store);
+            let progress = self.raft.progress(replica);
+            let matched = match progress {
+                Some(progress) => progress.matched,
+                None if store == cx.store => self.raft.applied(),
+                None => self.raft.commit(),
+            };
+            let lag = self.raft.last_index().saturating_sub(matched);
+            let silent = cx.peers.silent_for(store, cx.now.mono);
+            Some(MemberAnswer {
+                store,
+                current: !offline && matched >= self.raft.commit() && leader.is_some(),
+                offline,
+                lag,
+                active: if store == cx.store { 0 } else { silent.unwrap_or(0) },
+            })
+        };
+        ClusterAnswer {
+            group: self.group,
+            leader,
+            leader_since: since.filter(|_| self.serves()),
+            members: membership.all().filter_map(member).collect(),
+        }
+    }
+}

@@ -1,0 +1,65 @@
+//! Sleep and wake of one group.
+
+use flotilla_raft::{ReplicaId, Role, StoreId};
+
+use super::{Machine, Replica};
+use crate::bundle::{Say, Sleep};
+use crate::turn::Cx;
+
+impl<M: Machine> Replica<M> {
+    /// Something happened: the group's time goes on.
+    pub(crate) fn wake(&mut self) {
+        self.awake = true;
+        self.quiet_ticks = 0;
+    }
+
+    /// Lets the group sleep if every member that lives is where its leader is. The members that are dead are
+    /// excused, as long as the living ones are a quorum; their return wakes the group.
+    pub(super) fn try_sleep(&mut self, cx: &mut Cx) {
+        let membership = self.raft.membership();
+        let dead = |s: StoreId| s != cx.store && cx.peers.is_dead(s);
+        let is_dead = |r: ReplicaId| membership.store_of(r).is_none_or(dead);
+        let alive = membership.voters.iter().filter(|r| !is_dead(**r)).count();
+        if 2 * alive <= membership.voters.len()
+            || !self.reads.is_idle()
+            || !self.raft.is_settled(is_dead)
+        {
+            return;
+        }
+        let sleep =
+            Sleep { leader: self.raft.id(), term: self.raft.term(), commit: self.raft.commit() };
+        let members: Vec<ReplicaId> = membership.all().filter(|r| !is_dead(*r)).collect();
+        for member in members {
+            let store = self.raft.membership().store_of(member);
+            if let Some(store) = store.filter(|s| *s != cx.store) {
+                cx.say(store, self.group, &Say::Sleep(sleep));
+            }
+        }
+        self.awake = false;
+    }
+
+    /// The leader says that the group may sleep. True only for who is exactly where it is; others stay awake, and
+    /// will hear from it or replace it.
+    pub(crate) fn sleep(&mut self, sleep: Sleep) {
+        let same = self.raft.role() == Role::Follower
+            && self.raft.leader() == Some(sleep.leader)
+            && self.raft.term() == sleep.term
+            && self.raft.commit() == sleep.commit
+            && self.raft.applied() == sleep.commit
+            && self.raft.last_index() == sleep.commit
+            && !self.raft.is_persisting();
+        self.awake = !same;
+        if self.awake {
+            self.quiet_ticks = 0;
+        }
+    }
+
+    /// What both sides of a sleeping group agree on, as a number.
+    pub(crate) fn sleep_digest(&self) -> u64 {
+        let mut bytes = [0; 24];
+        bytes[..8].copy_from_slice(&self.group.0.to_le_bytes());
+        bytes[8..16].copy_from_slice(&self.raft.term().to_le_bytes());
+        bytes[16..].copy_from_slice(&self.raft.commit().to_le_bytes());
+        xxhash_rust::xxh3::xxh3_64(&bytes)
+    }
+}
