@@ -125,10 +125,13 @@ impl Report {
     }
 }
 
+/// The middle value, or what lies between the two in the middle.
 fn median(values: &[f64]) -> Option<f64> {
     let mut sorted = values.to_vec();
     sorted.sort_by(f64::total_cmp);
-    sorted.get(sorted.len() / 2).copied()
+    let upper = sorted.get(sorted.len() / 2)?;
+    let lower = sorted.get(sorted.len().saturating_sub(1) / 2)?;
+    Some(lower.midpoint(*upper))
 }
 
 fn spread(values: &[f64]) -> String {
