@@ -82,7 +82,8 @@ pub struct Calls {
     remote: Arc<dyn Remote>,
     next: AtomicU64,
     waiting: Mutex<BTreeMap<u64, Waits>>,
-    abroad: Mutex<BTreeMap<u64, oneshot::Sender<Answer>>>,
+    /// What was asked of other servers: whom, and who waits.
+    abroad: Mutex<BTreeMap<u64, (StoreId, oneshot::Sender<Answer>)>>,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -141,7 +142,7 @@ impl Calls {
                 return None;
             }
         } else {
-            lock(&self.abroad).insert(id, answer);
+            lock(&self.abroad).insert(id, (store, answer));
             if !self.remote.send(store, &Wire::Ask { id, group, request }) {
                 return None;
             }
@@ -172,12 +173,18 @@ impl Calls {
                 }
             }
             Wire::Answer { id, answer } => {
-                if let Some(waits) = lock(&self.abroad).remove(&id) {
+                if let Some((_, waits)) = lock(&self.abroad).remove(&id) {
                     // Whoever asked may have given up.
                     drop(waits.send(answer));
                 }
             }
         }
+    }
+
+    /// The link to a server was lost, and with it perhaps what was asked there, or the answer: whoever waits asks again
+    /// at once, instead of after its patience.
+    pub(crate) fn link_lost(&self, store: StoreId) {
+        lock(&self.abroad).retain(|_, (asked, _)| *asked != store);
     }
 
     /// The shard here has ended: whoever waits for it is told that nothing is led here.
@@ -211,5 +218,47 @@ impl Drop for Forget<'_> {
     fn drop(&mut self) {
         lock(&self.calls.waiting).remove(&self.id);
         lock(&self.calls.abroad).remove(&self.id);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Takes everything and says nothing.
+    struct Silence;
+
+    impl Remote for Silence {
+        fn bundle(&self, _: StoreId, _: Vec<Bytes>, _: bool) -> bool {
+            true
+        }
+        fn claims(&self, _: &[Claim]) {}
+        fn send(&self, _: StoreId, _: &Wire) -> bool {
+            true
+        }
+        #[rustfmt::skip]
+        fn forward(
+            &self, _: StoreId, _: &str, _: &str, _: Option<&str>, _: Option<&Bytes>, _: &Bytes,
+        ) -> bool {
+            true
+        }
+    }
+
+    #[tokio::test]
+    async fn who_waits_for_a_lost_link_is_told_and_who_waits_for_another_is_not() {
+        let calls = Calls::new(StoreId(1), Arc::default(), Arc::default(), Arc::new(Silence));
+        let barrier = || Request::Meta(flotilla_host::MetaRequest::Barrier);
+        let lost = calls.ask(StoreId(2), GroupId::META, barrier());
+        let other = calls.ask(StoreId(3), GroupId::META, barrier());
+        let (lost, other) = tokio::join!(
+            async {
+                tokio::join!(tokio::time::timeout(TRY, lost), async { calls.link_lost(StoreId(2)) })
+                    .0
+            },
+            tokio::time::timeout(Duration::from_millis(20), other),
+        );
+        assert_eq!(lost, Ok(None));
+        assert!(other.is_err(), "it waits on");
+        assert!(lock(&calls.abroad).is_empty(), "nothing is left of either");
     }
 }

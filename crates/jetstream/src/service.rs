@@ -315,8 +315,11 @@ impl JetStream {
         self.boot
     }
 
-    /// Tells the shard something.
+    /// Tells the shard something. Returns whether it was taken.
     pub fn tell(&self, input: Input) -> bool {
+        if let Input::LinkReset(store) | Input::Died(store) = &input {
+            self.calls.link_lost(*store);
+        }
         self.inbox.push(input)
     }
 
