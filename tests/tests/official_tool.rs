@@ -4,7 +4,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
-use flotilla_tests::cluster::{create_stream, request};
+use async_nats::Client;
+use flotilla_tests::cluster::{ELECTION, create_stream, request};
 use flotilla_tests::{Cluster, Plan, eventually, tool};
 use serde_json::{Value, json};
 
@@ -97,30 +98,41 @@ async fn the_python_client_publishes_and_consumes() -> Result<()> {
     Ok(())
 }
 
+/// How long a consumer is kept that nobody uses; much longer than a slow machine takes from creating one to using it.
+const UNUSED_NS: u64 = 5_000_000_000;
+
+/// Creates a consumer of the stream EVENTS; without a threshold it is a durable one, which is kept for ever.
+async fn create_consumer(client: &Client, name: &str, inactive_threshold: u64) -> Result<()> {
+    let config = json!({
+        "stream_name": "EVENTS",
+        "config": {
+            "name": name,
+            "durable_name": if inactive_threshold == 0 { name } else { "" },
+            "ack_policy": "explicit",
+            "inactive_threshold": inactive_threshold,
+        },
+    });
+    let api = format!("CONSUMER.CREATE.EVENTS.{name}");
+    eventually(ELECTION, &api, async || Ok(Some(request(client, &api, &config).await?))).await?;
+    Ok(())
+}
+
 /// Clients make consumers for single reads and leave them behind: a group each, so they must go by themselves.
 #[tokio::test]
 async fn a_consumer_that_nobody_uses_goes_and_one_in_use_stays() -> Result<()> {
     let cluster = Cluster::start(Plan::new(3)?).await?;
     let client = cluster.client().await?;
     create_stream(&client, "EVENTS", &["EVENTS.>"], 3).await?;
-    for (name, threshold_ns) in [("left", 500_000_000_u64), ("used", 500_000_000), ("kept", 0)] {
-        let config = json!({
-            "stream_name": "EVENTS",
-            "config": {
-                "name": name,
-                "durable_name": if threshold_ns == 0 { name } else { "" },
-                "ack_policy": "explicit",
-                "inactive_threshold": threshold_ns,
-            },
-        });
-        request(&client, &format!("CONSUMER.CREATE.EVENTS.{name}"), &config).await?;
-    }
+    create_consumer(&client, "kept", 0).await?;
+    create_consumer(&client, "used", UNUSED_NS).await?;
     // A request that waits is use.
     let wait = json!({ "batch": 1, "expires": 60_000_000_000_u64 });
     let next = "$JS.API.CONSUMER.MSG.NEXT.EVENTS.used".to_owned();
     let inbox = client.new_inbox();
     let _messages = client.subscribe(inbox.clone()).await?;
     client.publish_with_reply(next, inbox, wait.to_string().into()).await?;
+    // Made last, so that the other one's time is up when this one's is.
+    create_consumer(&client, "left", UNUSED_NS).await?;
     let stay = eventually(Duration::from_secs(30), "the unused consumer to go", async || {
         let answer = request(&client, "CONSUMER.NAMES.EVENTS", &Value::Null).await?;
         let names = answer["consumers"].as_array().into_iter().flatten();
