@@ -62,8 +62,8 @@ pub struct SegmentJob {
 }
 
 impl SegmentJob {
-    /// The removal of everything a stream has on disk: the end of its replica is on stable storage. It is nobody's to be
-    /// told of, so its number is 0.
+    /// The removal of everything a stream has on disk, once the end of its replica is on stable storage. Its store is gone
+    /// by then, so it has the number 0, which no store gives.
     #[must_use]
     pub fn remove_all(group: GroupId) -> Self {
         Self { group, id: 0, steps: vec![Step::RemoveAll] }

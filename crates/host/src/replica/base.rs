@@ -36,21 +36,26 @@ impl<M: Machine> Replica<M> {
         self.raft.install(base.membership.clone());
         self.writing_base = None;
         self.installing = true;
-        let record = BaseRecord {
-            group: self.group,
-            replica: self.raft.id(),
-            incarnation: self.incarnation,
-            asset: &self.asset,
-            hard_state: self.raft.hard_state(),
-            base: &base,
-            // Nothing that was written before belongs to this log any more.
-            entries_from: u64::MAX,
-        };
+        // Nothing that was written before belongs to this log any more.
+        let record = self.base_record(&base, u64::MAX);
         cx.wal.base(&record).map_err(Poisoned::machine)?;
         cx.after.push(After::Install { group: self.group });
         self.raft.checkpoint(&base, base.index);
         (self.durable_base, self.base) = (base.index, base);
         Ok(())
+    }
+
+    /// `base` for the log, which keeps of what it holds of this group the entries from `entries_from` on.
+    fn base_record<'a>(&'a self, base: &'a Base, entries_from: u64) -> BaseRecord<'a> {
+        BaseRecord {
+            group: self.group,
+            replica: self.raft.id(),
+            incarnation: self.incarnation,
+            asset: &self.asset,
+            hard_state: self.raft.hard_state(),
+            base,
+            entries_from,
+        }
     }
 
     /// The record of a state that a peer gave is on stable storage: the machine becomes that state. Nothing behind it
@@ -73,15 +78,7 @@ impl<M: Machine> Replica<M> {
             Vec::new()
         };
         let entries_from = if forward { self.raft.last_index() } else { base.index } + 1;
-        let record = BaseRecord {
-            group: self.group,
-            replica: self.raft.id(),
-            incarnation: self.incarnation,
-            asset: &self.asset,
-            hard_state: self.raft.hard_state(),
-            base: &base,
-            entries_from,
-        };
+        let record = self.base_record(&base, entries_from);
         if let Err(error) = cx.wal.base(&record) {
             cx.notice(Notice::Refused { group: self.group, reason: error.to_string() });
             return;

@@ -51,7 +51,7 @@ impl Shard {
     }
 
     /// Asks for the next piece, or takes the state over when all of it is here.
-    pub(super) fn go_on(&mut self, group: GroupId) {
+    fn go_on(&mut self, group: GroupId) {
         let Some(incoming) = self.catchup.get_mut(&group) else { return };
         while incoming.todo.pop_front_if(|(file, offset)| *offset >= file.bytes).is_some() {}
         match incoming.todo.front() {
@@ -69,6 +69,13 @@ impl Shard {
         }
     }
 
+    /// A job on the group's files has ended: a state of which everything is here may have waited for that alone.
+    pub(super) fn install_if_complete(&mut self, group: GroupId) {
+        if self.catchup.get(&group).is_some_and(|incoming| incoming.todo.is_empty()) {
+            self.install(group);
+        }
+    }
+
     /// Takes the state over, once nothing is at work on the files that it replaces.
     fn install(&mut self, group: GroupId) {
         if self.files.is_busy(group) || self.cx.out.jobs.iter().any(|job| job.group() == group) {
@@ -78,7 +85,7 @@ impl Shard {
         // One that is not ahead of this replica changes nothing; the library says so to the leader.
         let ahead = self.replicas.streams.get(&group);
         let ahead = ahead.filter(|stream| offer.base.index > stream.raft.commit());
-        let staged = ahead.map(|stream| stream.machine.staged(&offer.base, &self.cx));
+        let staged = ahead.map(|stream| stream.machine.mark_staged(&offer.base, &self.cx));
         if let Some(Err(error)) = staged {
             return self.refuse_offer(from, group, &offer, &error);
         }

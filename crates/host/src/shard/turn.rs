@@ -50,7 +50,7 @@ impl Shard {
                 if let Some(stream) = self.replicas.streams.get_mut(&group) {
                     stream.flushed(job, &result, &mut self.cx);
                     self.dirty.insert(group);
-                    self.go_on(group);
+                    self.install_if_complete(group);
                 }
             }
             Input::Publish { group, messages } => {

@@ -43,8 +43,8 @@ impl StreamMachine {
         Ok(needed)
     }
 
-    /// Everything that `base` needs is here, and marked as belonging to it.
-    pub(crate) fn staged(&self, base: &Base, cx: &Cx) -> Result<(), String> {
+    /// Checks that everything that `base` needs is here, and marks it as belonging to it.
+    pub(crate) fn mark_staged(&self, base: &Base, cx: &Cx) -> Result<(), String> {
         let staging = Staging::new(self.group);
         staging.ready(&*cx.disk, base.index, &self.staged).map_err(|e| e.to_string())
     }
