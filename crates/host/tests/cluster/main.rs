@@ -210,6 +210,17 @@ fn a_minority_answers_nothing_and_catches_up_after_healing() {
     assert!(members.iter().all(|m| m.current && m.lag == 0), "{members:?}");
 }
 
+/// Takes a follower's replica of the stream S away, and waits for another one. Returns where it was.
+fn remove_a_follower(world: &mut World, group: GroupId) -> StoreId {
+    let (_, leader) = world.leaders[&group];
+    let store = holders(world, group).into_iter().find(|store| *store != leader).unwrap();
+    let (account, stream) = ("$G".to_owned(), "S".to_owned());
+    let request = MetaRequest::RemovePeer { account, stream, store };
+    assert_eq!(world.ask(GroupId::META, &Request::Meta(request)), Answer::Done);
+    world.run(8_000);
+    store
+}
+
 #[test]
 fn a_removed_peer_is_replaced_and_the_new_one_catches_up() {
     let mut world = World::new(4, 4);
@@ -217,13 +228,7 @@ fn a_removed_peer_is_replaced_and_the_new_one_catches_up() {
     let group = create_stream(&mut world, "S", 3);
     world.run(2_000);
     let acked = publish(&mut world, group, 1, 60);
-    let before = holders(&mut world, group);
-    let (_, leader) = world.leaders[&group];
-    let gone = *before.iter().find(|s| **s != leader).unwrap();
-    let request =
-        MetaRequest::RemovePeer { account: "$G".to_owned(), stream: "S".to_owned(), store: gone };
-    assert_eq!(world.ask(GroupId::META, &Request::Meta(request)), Answer::Done);
-    world.run(8_000);
+    let gone = remove_a_follower(&mut world, group);
     let after = holders(&mut world, group);
     assert_eq!(after.len(), 3);
     assert!(!after.contains(&gone), "{after:?}");
@@ -242,12 +247,7 @@ fn a_restarted_replica_answers_a_leader_that_joined_after_its_base() {
     world.run(2_000);
     publish(&mut world, group, 1, 20);
     let before = holders(&mut world, group);
-    let (_, leader) = world.leaders[&group];
-    let gone = *before.iter().find(|s| **s != leader).unwrap();
-    let request =
-        MetaRequest::RemovePeer { account: "$G".to_owned(), stream: "S".to_owned(), store: gone };
-    assert_eq!(world.ask(GroupId::META, &Request::Meta(request)), Answer::Done);
-    world.run(8_000);
+    remove_a_follower(&mut world, group);
     let after = holders(&mut world, group);
     let newcomer = *after.iter().find(|s| !before.contains(s)).unwrap();
     let step_down = StreamRequest::StepDown { preferred: Some(newcomer) };
