@@ -43,7 +43,7 @@ impl Alone {
 
 impl Remote for Alone {
     /// Always true: there is no link that could be reset.
-    fn bundle(&self, _: StoreId, _: Vec<Bytes>, _: bool) -> bool {
+    fn bundle(&self, _: StoreId, _: u8, _: Vec<Bytes>, _: bool) -> bool {
         true
     }
 

@@ -85,10 +85,10 @@ impl ClusterHandle {
 }
 
 impl Remote for ClusterHandle {
-    /// Always true: the shard is told [`LinkReset`](flotilla_host::Input::LinkReset) with the next tick, or with the
+    /// Always true: the shards are told [`LinkReset`](flotilla_host::Input::LinkReset) with the next tick, or with the
     /// end of the link, when a bundle is lost. Told at once, Raft would answer with more of what cannot be sent.
-    fn bundle(&self, to: StoreId, frame: Vec<Bytes>, bulk: bool) -> bool {
-        self.bundles.send(to, frame, bulk);
+    fn bundle(&self, to: StoreId, shard: u8, frame: Vec<Bytes>, bulk: bool) -> bool {
+        self.bundles.send(to, shard, frame, bulk);
         true
     }
 

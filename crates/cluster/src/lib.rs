@@ -14,7 +14,7 @@
 //! |---|---|
 //! | `Control` | calls and answers, claims of leadership, the bootstrap (`control`) |
 //! | `Messages` | interest, routed messages, pull requests and acknowledgements for a consumer's leader (`envelope`) |
-//! | `Raft(0)` | Raft bundles of the one shard |
+//! | `Raft(n)` | Raft bundles of shard n |
 //! | `Bulk(0)` | bundles with pieces of a state, in one transfer that lasts as long as the link |
 //!
 //! # Where to start reading

@@ -1,4 +1,4 @@
-//! Raft bundles: what one turn of the shard has for one server.
+//! Raft bundles: what one turn of a shard has for one server.
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -11,11 +11,8 @@ use flotilla_routes::{Lane, Parts};
 use crate::links::{Links, Sent};
 use crate::lock::lock;
 
-/// The lane of the one shard there is.
-const APPENDS: Lane = Lane::Raft(0);
-
-/// The lane of catch-up. A transfer that never ends: pieces are asked for one by one, by their place, and so need no
-/// lane of their own. With the next link it begins anew.
+/// The lane of catch-up, of all shards. A transfer that never ends: pieces are asked for one by one, by their place,
+/// and so need no lane of their own. With the next link it begins anew.
 const PIECES: Lane = Lane::Bulk(0);
 
 /// Shorter frames are copied out of the read buffer that they arrive in. An entry is kept for long, and would
@@ -35,9 +32,9 @@ impl Bundles {
         Self { links, refused: AtomicU64::new(0), lost: Mutex::default() }
     }
 
-    /// Sends a bundle. One that a full lane refuses is lost; Raft is told, and sends again.
-    pub(crate) fn send(&self, to: StoreId, parts: Vec<Bytes>, is_bulk: bool) {
-        let lane = if is_bulk { PIECES } else { APPENDS };
+    /// Sends a bundle of a shard. One that a full lane refuses is lost; Raft is told, and sends again.
+    pub(crate) fn send(&self, to: StoreId, shard: u8, parts: Vec<Bytes>, is_bulk: bool) {
+        let lane = if is_bulk { PIECES } else { Lane::Raft(shard) };
         if self.links.send_to(to, lane, Parts::from_vec(parts)) == Sent::Refused {
             self.refused.fetch_add(1, Ordering::Relaxed);
             // Reported with the next tick and not at once: Raft answers with further messages, for which there is no

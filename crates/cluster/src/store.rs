@@ -18,7 +18,7 @@ pub type PersistError = Box<dyn Error + Send + Sync>;
 
 /// JetStream on this server, as the cluster sees it. None of the methods may block, except [`persist`](Self::persist).
 pub trait LocalStore: Send + Sync + 'static {
-    /// Gives something to the shard. Returns whether it was taken.
+    /// Gives something to the shards that it is for. Returns whether it was taken.
     fn input(&self, input: Input) -> bool;
 
     /// Asks the replica of `group` at one store, which may be this one. `None` when there is no way to it.

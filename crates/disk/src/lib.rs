@@ -22,7 +22,7 @@ pub use segment::{
     DamagedRange, OpenedSegments, ReadError, SegmentError, SegmentJob, SegmentOptions,
     SegmentRecord, SegmentRecordMeta, SegmentStore, SegmentSummary, Staging, StagingError,
 };
-pub use store::{MAX_BOOTSTRAP, StoreError, StoreFile, StoreRecord};
+pub use store::{CreatedThrough, MAX_BOOTSTRAP, StoreError, StoreFile, StoreRecord};
 pub use wal::{
     BaseRecord, Damage, EntryIdentity, LostBase, LostRange, MAX_BODY, MissingEntries, Pin,
     Pressure, RecordError, RecoveredGroup, Recovery, SpareJob, TornTail, Wal, WalBatch, WalError,

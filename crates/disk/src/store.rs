@@ -1,7 +1,7 @@
 //! Who this store is, and what it has promised: `store.a` and `store.b` (docs/storage-format.md §1).
 
 use bytes::Bytes;
-use flotilla_raft::{ReplicaId, StoreId};
+use flotilla_raft::{ReplicaId, Slot, StoreId};
 use thiserror::Error;
 use xxhash_rust::xxh3::xxh3_64;
 
@@ -9,9 +9,11 @@ use crate::disk::{Disk, DiskError, FileId, read_whole, write_at};
 use crate::fields::Fields;
 
 const MAGIC: &[u8; 8] = b"FLTSTORE";
-const VERSION: u16 = 1;
+const VERSION: u16 = 2;
 const HAS_CLUSTER: u16 = 1;
 const HEAD: usize = 48;
+/// Of version 2: a replica id for each slot.
+const CREATED: usize = 8 * Slot::COUNT;
 const COPIES: [&str; 2] = ["store.a", "store.b"];
 
 /// The longest bootstrap state that a store record holds, in bytes.
@@ -24,11 +26,35 @@ pub struct StoreRecord {
     pub store_id: StoreId,
     /// The cluster that it belongs to; set once. A store that has one never takes part in a bootstrap.
     pub cluster_id: Option<u64>,
-    /// The highest replica id that was ever created here. Never goes back, so that no replica that
-    /// once voted is created a second time with an empty log.
-    pub created_through: ReplicaId,
+    /// The highest replica ids that were ever created here, by the slot of their group. None goes back, so that no
+    /// replica that once voted is created a second time with an empty log.
+    pub created: CreatedThrough,
     /// What the bootstrap's acceptor has promised; opaque here, at most [`MAX_BOOTSTRAP`] bytes.
     pub bootstrap: Bytes,
+}
+
+/// The highest replica id that was created, for each slot.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CreatedThrough(Box<[ReplicaId; Slot::COUNT]>);
+
+impl Default for CreatedThrough {
+    fn default() -> Self {
+        Self(Box::new([ReplicaId::NONE; Slot::COUNT]))
+    }
+}
+
+impl CreatedThrough {
+    /// The highest one of a slot; [`ReplicaId::NONE`] if there never was any.
+    #[must_use]
+    pub fn get(&self, slot: Slot) -> ReplicaId {
+        self.0[usize::from(slot.0)]
+    }
+
+    /// `replica` was created in `slot`, and others before it.
+    pub fn raise(&mut self, slot: Slot, replica: ReplicaId) {
+        let through = &mut self.0[usize::from(slot.0)];
+        *through = replica.max(*through);
+    }
 }
 
 /// Why the store record cannot be read or written.
@@ -93,7 +119,7 @@ impl StoreFile {
                 StoreRecord {
                     store_id: StoreId(fresh_id),
                     cluster_id: None,
-                    created_through: ReplicaId::NONE,
+                    created: CreatedThrough::default(),
                     bootstrap: Bytes::new(),
                 },
             ),
@@ -199,7 +225,7 @@ fn read_copy(disk: &dyn Disk, path: &'static str) -> Result<Copy, StoreError> {
         Err(DiskError::NotFound { .. }) => return Ok(Copy::Missing),
         opened => opened?,
     };
-    let bytes = read_whole(disk, file, (HEAD + MAX_BOOTSTRAP + 8) as u64);
+    let bytes = read_whole(disk, file, (HEAD + CREATED + MAX_BOOTSTRAP + 8) as u64);
     disk.close(file);
     let bytes = bytes?;
     match decode(&bytes) {
@@ -219,8 +245,9 @@ fn keeps_promises(from: &StoreRecord, to: &StoreRecord) -> Result<(), StoreError
     {
         return regression("cluster id", cluster, to.cluster_id.unwrap_or(0));
     }
-    if to.created_through < from.created_through {
-        return regression("created through", from.created_through.0, to.created_through.0);
+    let created = from.created.0.iter().zip(to.created.0.iter());
+    if let Some((from, to)) = created.into_iter().find(|(from, to)| to < from) {
+        return regression("created through", from.0, to.0);
     }
     if to.bootstrap.len() > MAX_BOOTSTRAP {
         return Err(StoreError::BootstrapTooLong(to.bootstrap.len()));
@@ -231,7 +258,8 @@ fn keeps_promises(from: &StoreRecord, to: &StoreRecord) -> Result<(), StoreError
 fn encode(record: &StoreRecord, update: u64) -> Vec<u8> {
     let flags = if record.cluster_id.is_some() { HAS_CLUSTER } else { 0 };
     let length = u32::try_from(record.bootstrap.len()).unwrap_or(u32::MAX);
-    let mut bytes = Vec::with_capacity(HEAD + record.bootstrap.len() + 8);
+    let highest = record.created.0.iter().max().copied().unwrap_or_default();
+    let mut bytes = Vec::with_capacity(HEAD + CREATED + record.bootstrap.len() + 8);
     bytes.extend_from_slice(MAGIC);
     bytes.extend_from_slice(&VERSION.to_le_bytes());
     bytes.extend_from_slice(&flags.to_le_bytes());
@@ -239,7 +267,10 @@ fn encode(record: &StoreRecord, update: u64) -> Vec<u8> {
     bytes.extend_from_slice(&update.to_le_bytes());
     bytes.extend_from_slice(&record.store_id.0.to_le_bytes());
     bytes.extend_from_slice(&record.cluster_id.unwrap_or(0).to_le_bytes());
-    bytes.extend_from_slice(&record.created_through.0.to_le_bytes());
+    bytes.extend_from_slice(&highest.0.to_le_bytes());
+    for created in record.created.0.iter() {
+        bytes.extend_from_slice(&created.0.to_le_bytes());
+    }
     bytes.extend_from_slice(&record.bootstrap);
     let check = xxh3_64(&bytes);
     bytes.extend_from_slice(&check.to_le_bytes());
@@ -258,18 +289,26 @@ fn decode(bytes: &[u8]) -> Option<Result<(u64, StoreRecord), u16>> {
     let update = fields.u64()?;
     let store_id = StoreId(fields.u64()?);
     let cluster = fields.u64()?;
-    let created_through = ReplicaId(fields.u64()?);
+    let highest = ReplicaId(fields.u64()?);
+    // A store of version 1 had one order of creations; it holds for every slot.
+    let mut created = CreatedThrough(Box::new([highest; Slot::COUNT]));
+    if version >= 2 {
+        for through in created.0.iter_mut() {
+            *through = ReplicaId(fields.u64()?);
+        }
+    }
     let bootstrap = fields.take(length)?;
+    let checked = bytes.len() - fields.0.len();
     let check = fields.u64()?;
-    if xxh3_64(bytes.get(..HEAD + length)?) != check {
+    if xxh3_64(bytes.get(..checked)?) != check {
         return None;
     }
-    if version != VERSION {
+    if version == 0 || version > VERSION {
         return Some(Err(version));
     }
     let cluster_id = (flags & HAS_CLUSTER != 0).then_some(cluster);
     let bootstrap = Bytes::copy_from_slice(bootstrap);
-    Some(Ok((update, StoreRecord { store_id, cluster_id, created_through, bootstrap })))
+    Some(Ok((update, StoreRecord { store_id, cluster_id, created, bootstrap })))
 }
 
 #[cfg(test)]
@@ -277,8 +316,16 @@ mod tests {
     use super::*;
     use crate::mem_disk::{Failure, MemDisk, Operation};
 
+    const SLOT: Slot = Slot(7);
+
+    fn created_through(slot: Slot, n: u64) -> CreatedThrough {
+        let mut created = CreatedThrough::default();
+        created.raise(slot, ReplicaId(n));
+        created
+    }
+
     fn created(n: u64) -> impl FnOnce(&mut StoreRecord) {
-        move |record| record.created_through = ReplicaId(n)
+        move |record| record.created = created_through(SLOT, n)
     }
 
     #[test]
@@ -286,15 +333,30 @@ mod tests {
         let record = StoreRecord {
             store_id: StoreId(0x1122),
             cluster_id: Some(0x33),
-            created_through: ReplicaId(0x44),
+            created: created_through(Slot(3), 0x44),
             bootstrap: Bytes::from_static(b"xy"),
         };
         let bytes = encode(&record, 5);
-        let mut expected = b"FLTSTORE\x01\0\x01\0\x02\0\0\0\x05\0\0\0\0\0\0\0".to_vec();
-        expected.extend_from_slice(b"\x22\x11\0\0\0\0\0\0\x33\0\0\0\0\0\0\0\x44\0\0\0\0\0\0\0xy");
-        assert_eq!(bytes[..50], expected);
-        assert_eq!(bytes[50..], xxh3_64(&expected).to_le_bytes());
+        let mut expected = b"FLTSTORE\x02\0\x01\0\x02\0\0\0\x05\0\0\0\0\0\0\0".to_vec();
+        expected.extend_from_slice(b"\x22\x11\0\0\0\0\0\0\x33\0\0\0\0\0\0\0\x44\0\0\0\0\0\0\0");
+        expected.resize(48 + 3 * 8, 0);
+        expected.push(0x44);
+        expected.resize(48 + 2048, 0);
+        expected.extend_from_slice(b"xy");
+        assert_eq!(bytes[..2098], expected);
+        assert_eq!(bytes[2098..], xxh3_64(&expected).to_le_bytes());
         assert_eq!(decode(&bytes), Some(Ok((5, record))));
+    }
+
+    #[test]
+    fn a_record_of_the_first_version_holds_for_every_slot() {
+        let mut bytes = b"FLTSTORE\x01\0\x01\0\x02\0\0\0\x05\0\0\0\0\0\0\0".to_vec();
+        bytes.extend_from_slice(b"\x22\x11\0\0\0\0\0\0\x33\0\0\0\0\0\0\0\x44\0\0\0\0\0\0\0xy");
+        bytes.extend_from_slice(&xxh3_64(&bytes).to_le_bytes());
+        let (update, record) = decode(&bytes).unwrap().unwrap();
+        assert_eq!((update, record.store_id, record.cluster_id), (5, StoreId(0x1122), Some(0x33)));
+        assert_eq!([Slot(0), Slot(255)].map(|slot| record.created.get(slot)), [ReplicaId(0x44); 2]);
+        assert_eq!(&record.bootstrap[..], b"xy");
     }
 
     #[test]
@@ -308,12 +370,12 @@ mod tests {
     #[test]
     fn one_damaged_copy_loses_no_promise() {
         for copy in COPIES {
-            for byte in 0..56 {
+            for byte in (0..HEAD + CREATED + 8).step_by(3) {
                 let disk = MemDisk::new();
                 let mut store = StoreFile::open_or_create(&disk, 7).unwrap();
                 store.update(&disk, created(3)).unwrap();
                 store.update(&disk, created(4)).unwrap();
-                assert!(disk.flip_bit(copy, byte, 2));
+                assert!(disk.flip_bit(copy, byte as u64, 2));
                 let again = StoreFile::open_or_create(&disk, 8).unwrap();
                 assert_eq!(again.record(), store.record(), "{copy} byte {byte}");
                 assert_eq!(disk.contents(COPIES[0]), disk.contents(COPIES[1]), "repaired");
@@ -342,7 +404,7 @@ mod tests {
             store.update(&disk, |record| record.store_id = StoreId(1)),
         ];
         assert!(refused.iter().all(|r| matches!(r, Err(StoreError::Regression { .. }))));
-        assert_eq!(store.record().created_through, ReplicaId(3));
+        assert_eq!(store.record().created.get(SLOT), ReplicaId(3));
     }
 
     #[test]
@@ -352,7 +414,7 @@ mod tests {
         disk.fail(Operation::Sync, 2, Failure::Io);
         assert!(matches!(store.update(&disk, created(3)), Err(StoreError::Disk(_))));
         assert!(matches!(store.update(&disk, created(3)), Err(StoreError::Poisoned(_))));
-        assert_eq!(store.record().created_through, ReplicaId::NONE);
+        assert_eq!(store.record().created.get(SLOT), ReplicaId::NONE);
     }
 
     #[test]
@@ -376,7 +438,10 @@ mod tests {
                 if let Some(n) = acknowledged {
                     assert_eq!(found.store_id, StoreId(7), "crash {crash} seed {seed}");
                     let range = n..=n + 1;
-                    assert!(range.contains(&found.created_through.0), "crash {crash} seed {seed}");
+                    assert!(
+                        range.contains(&found.created.get(SLOT).0),
+                        "crash {crash} seed {seed}"
+                    );
                 }
             }
         }

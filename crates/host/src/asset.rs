@@ -2,6 +2,7 @@
 //! starts from.
 
 use bytes::Bytes;
+use flotilla_meta::{AssetConfig, AssetName, LiveAsset};
 use flotilla_raft::{GroupId, Membership, StoreId};
 use flotilla_stream::{ConsumerConfig, StreamConfig, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -34,6 +35,29 @@ pub(crate) enum AssetKind {
         created: Timestamp,
         config: Box<ConsumerConfig>,
     },
+}
+
+impl AssetKind {
+    /// What meta says that it is. `None` if its name and its configuration are of different kinds.
+    pub(crate) fn of(asset: &LiveAsset) -> Option<Self> {
+        Some(match (&asset.name, &asset.config) {
+            (AssetName::Stream { account, .. }, AssetConfig::Stream(config)) => Self::Stream {
+                account: account.clone(),
+                created: asset.created,
+                config: Box::new(config.clone()),
+            },
+            (AssetName::Consumer { account, stream, .. }, AssetConfig::Consumer(config)) => {
+                Self::Consumer {
+                    account: account.clone(),
+                    stream: stream.clone(),
+                    stream_group: asset.stream,
+                    created: asset.created,
+                    config: Box::new(config.clone()),
+                }
+            }
+            _ => return None,
+        })
+    }
 }
 
 /// Why a record does not say which asset it is.

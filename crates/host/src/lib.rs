@@ -21,6 +21,8 @@ mod random;
 mod replica;
 mod request;
 mod shard;
+mod share;
+mod standings;
 mod stream;
 mod time;
 mod timers;
@@ -28,7 +30,7 @@ mod turn;
 
 pub use bundle::{
     BUNDLE_VERSION, Bundle, BundleError, Digest, Fetch, Offer, Piece, PieceAt, Say, Sleep, Taken,
-    Unknown, unbundle,
+    Unknown, addressed, unbundle,
 };
 pub use consumer::ConsumerInput;
 pub use meta::MetaFeed;
@@ -39,7 +41,9 @@ pub use request::{
     Answer, Call, CallId, ClusterAnswer, ConsumerAnswer, ConsumerRequest, Get, MemberAnswer,
     MetaRequest, Request, StoredMessage, StreamAnswer, StreamRequest,
 };
-pub use shard::{Input, Join, RecoverError, Shard, ShardOptions, Totals};
+pub use shard::{Addressee, Input, Join, RecoverError, Shard, ShardOptions, Totals};
+pub use share::{Share, shard_of};
+pub use standings::Standings;
 pub use stream::Inbound;
 pub use time::{MILLISECOND, Now, SECOND};
 pub use turn::{Leading, Output, Publish, WalTicket};

@@ -57,6 +57,10 @@ pub(crate) struct MetaMachine {
     stale: Vec<Asked>,
     /// What was applied and not yet handed to the reconcilers.
     pub(crate) deltas: Vec<Delta>,
+    /// The state came as a whole: nobody said yet what is new in it.
+    pub(crate) replaced: bool,
+    /// The index up to which the reconcilers were told.
+    pub(crate) said: u64,
     /// What was applied and not yet handed to the copy.
     pub(crate) feed: Vec<MetaFeed>,
     fed: u64,
@@ -82,6 +86,8 @@ impl MetaMachine {
             pending: BTreeMap::new(),
             stale: Vec::new(),
             deltas: Vec::new(),
+            replaced: true,
+            said: index,
             feed,
             fed: index,
             steward: Steward::default(),
@@ -162,6 +168,7 @@ impl Machine for MetaMachine {
         self.meta = Meta::restore(state).map_err(|e| e.to_string())?;
         self.feed.push(MetaFeed::Base { index, state: state.clone() });
         self.deltas.clear();
+        self.replaced = true;
         Ok(())
     }
 }

@@ -15,20 +15,20 @@ mod tend;
 mod turn;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
-use flotilla_disk::{Disk, StoreFile};
+use flotilla_disk::{CreatedThrough, Disk, StoreError, StoreFile, StoreRecord};
 use flotilla_meta::ServerInfo;
 use flotilla_raft::{GroupId, ReplicaId, StoreId};
 
-use crate::meta::MetaFeed;
 use crate::random::Random;
-use crate::replica::Replica;
+use crate::share::Share;
+use crate::standings::Known;
 use crate::time::Now;
 use crate::timers::Timers;
 use crate::turn::{After, Cx, Output, WalTicket};
 
-pub use input::{Input, Join};
+pub use input::{Addressee, Input, Join};
 pub use recover::RecoverError;
 pub(crate) use replicas::Replicas;
 
@@ -66,12 +66,34 @@ pub struct Totals {
     pub ended: Vec<(GroupId, String)>,
 }
 
+impl std::iter::Sum for Totals {
+    fn sum<I: Iterator<Item = Self>>(parts: I) -> Self {
+        parts.fold(Self::default(), |mut sum, part| {
+            sum.streams += part.streams;
+            sum.streams_led += part.streams_led;
+            sum.consumers += part.consumers;
+            sum.consumers_led += part.consumers_led;
+            sum.awake += part.awake;
+            sum.messages += part.messages;
+            sum.bytes += part.bytes;
+            sum.ended.extend(part.ended);
+            sum
+        })
+    }
+}
+
 /// A shard.
 pub struct Shard {
     options: ShardOptions,
+    /// Which groups it drives.
+    share: Share,
     replicas: Replicas,
     cx: Cx,
-    store_file: StoreFile,
+    /// What the store knows about itself; one for all shards.
+    store_file: Arc<Mutex<StoreFile>>,
+    /// The highest replica ids ever created here. While the records of a replica are in the WAL they say so; the store
+    /// file is brought up to it before the first of them is destroyed.
+    created: CreatedThrough,
     /// Groups that have something to do in this turn.
     dirty: BTreeSet<GroupId>,
     /// What waits for which WAL batch.
@@ -87,7 +109,13 @@ pub struct Shard {
     /// Calls that the shard itself made.
     own_calls: BTreeMap<u64, reconcile::OwnCall>,
     next_call: u64,
-    /// The meta machine here contained everything that was committed at this time.
+    /// What meta decided, as far as it is known here.
+    known: Known,
+    /// Groups of which something else is known since they were looked at.
+    changed: BTreeSet<GroupId>,
+    /// Replicas to be created once the files of their predecessors are gone.
+    waiting: BTreeSet<ReplicaId>,
+    /// What is known contained everything that meta had committed at this time.
     meta_current_at: Option<u64>,
     /// Replicas that were destroyed, not yet confirmed to meta.
     destroyed: Vec<(GroupId, ReplicaId)>,
@@ -97,6 +125,12 @@ pub struct Shard {
 }
 
 impl Shard {
+    /// Which groups this shard drives.
+    #[must_use]
+    pub fn share(&self) -> Share {
+        self.share
+    }
+
     /// This store.
     #[must_use]
     pub fn store(&self) -> StoreId {
@@ -106,7 +140,15 @@ impl Shard {
     /// The cluster that this store belongs to, if it does already.
     #[must_use]
     pub fn cluster(&self) -> Option<u64> {
-        self.store_file.record().cluster_id
+        self.store_file.lock().unwrap_or_else(PoisonError::into_inner).record().cluster_id
+    }
+
+    /// Changes the store's record; it is durable when this returns.
+    fn update_store(&self, change: impl FnOnce(&mut StoreRecord)) -> Result<(), StoreError> {
+        match self.store_file.lock() {
+            Ok(mut store_file) => store_file.update(&*self.cx.disk, change),
+            Err(_) => Err(StoreError::Poisoned("a shard panicked while it wrote".to_owned())),
+        }
     }
 
     /// Replicas that take no part any more, and why.
@@ -133,23 +175,32 @@ impl Shard {
         }
     }
 
-    fn empty(options: ShardOptions, disk: Arc<dyn Disk>, store_file: StoreFile, now: Now) -> Self {
-        let store = store_file.record().store_id;
+    fn empty(
+        options: ShardOptions,
+        share: Share,
+        disk: Arc<dyn Disk>,
+        store_file: Arc<Mutex<StoreFile>>,
+        now: Now,
+    ) -> Self {
+        let record = store_file.lock().unwrap_or_else(PoisonError::into_inner).record().clone();
+        let store = record.store_id;
         let cx = Cx {
             now,
             store,
             disk,
             peers: crate::peers::PeerTable::default(),
-            random: Random::new(options.seed),
+            random: Random::new(options.seed.wrapping_add(share.shard() as u64)),
             out: Output::default(),
             wal: flotilla_disk::WalBatch::new(),
             after: Vec::new(),
         };
         Self {
             options,
+            share,
             replicas: Replicas::default(),
             cx,
             store_file,
+            created: record.created,
             dirty: BTreeSet::new(),
             tickets: VecDeque::new(),
             next_ticket: 1,
@@ -161,15 +212,13 @@ impl Shard {
             catchup: BTreeMap::new(),
             own_calls: BTreeMap::new(),
             next_call: 1,
+            known: Known::default(),
+            changed: BTreeSet::new(),
+            waiting: BTreeSet::new(),
             meta_current_at: None,
             destroyed: Vec::new(),
             ended: BTreeMap::new(),
             reconcile_all: false,
         }
-    }
-
-    /// What a copy of the meta machine is fed with, since the last call.
-    pub fn take_meta_feed(&mut self) -> Vec<MetaFeed> {
-        self.replicas.meta.as_mut().map_or_else(Vec::new, Replica::take_feed)
     }
 }

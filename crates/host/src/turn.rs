@@ -13,6 +13,7 @@ use crate::notice::Notice;
 use crate::peers::PeerTable;
 use crate::random::Random;
 use crate::request::{Answer, CallId, Request};
+use crate::standings::Standings;
 use crate::time::Now;
 
 /// Names the WAL batch of one turn. Batches of one shard reach stable storage in the order of their tickets.
@@ -66,8 +67,11 @@ pub struct Output {
     /// Work on streams' files, to be done in the background; those of one stream in this order. The shard is told with
     /// [`Input::Flushed`](crate::Input::Flushed).
     pub jobs: Vec<SegmentJob>,
-    /// Streams here whose configuration meta changed.
+    /// Groups whose configuration meta changed.
     pub reconfigured: Vec<GroupId>,
+    /// What meta decided for this store: to be said to all of its shards, this one too, with
+    /// [`Input::Standings`](crate::Input::Standings).
+    pub standings: Option<Arc<Standings>>,
     /// To be told to all servers.
     pub leading: Vec<Leading>,
     /// What a copy of the meta machine is fed with.

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep, timeout_at};
 
-use crate::inbox::Inbox;
+use crate::inboxes::Inboxes;
 use crate::leaders::{Claim, Leaders};
 
 /// How long one try may take before another is made.
@@ -43,9 +43,9 @@ pub enum Wire {
 
 /// The way to other servers.
 pub trait Remote: Send + Sync {
-    /// Sends a shard's bundle; `bulk` ones never stand before others. Returns whether it is on its way; if not, Raft
-    /// is told that the link is reset.
-    fn bundle(&self, to: StoreId, frame: Vec<Bytes>, bulk: bool) -> bool;
+    /// Sends a bundle of one of the shards; `bulk` ones never stand before others. Returns whether it is on its way; if
+    /// not, Raft is told that the link is reset.
+    fn bundle(&self, to: StoreId, shard: u8, frame: Vec<Bytes>, bulk: bool) -> bool;
 
     /// Tells all servers who leads here, or ceased to.
     fn claims(&self, claims: &[Claim]);
@@ -67,7 +67,7 @@ pub trait Remote: Send + Sync {
     ) -> bool;
 }
 
-/// Who waits for an answer of the shard here.
+/// Who waits for an answer of a shard here.
 enum Waits {
     Blocked(std::sync::mpsc::Sender<Answer>),
     Here(oneshot::Sender<Answer>),
@@ -77,7 +77,7 @@ enum Waits {
 /// The calls of this server.
 pub struct Calls {
     store: StoreId,
-    inbox: Arc<Inbox>,
+    inboxes: Arc<Inboxes>,
     leaders: Arc<Leaders>,
     remote: Arc<dyn Remote>,
     next: AtomicU64,
@@ -94,13 +94,13 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 impl Calls {
     pub(crate) fn new(
         store: StoreId,
-        inbox: Arc<Inbox>,
+        inboxes: Arc<Inboxes>,
         leaders: Arc<Leaders>,
         remote: Arc<dyn Remote>,
     ) -> Self {
         Self {
             store,
-            inbox,
+            inboxes,
             leaders,
             remote,
             next: AtomicU64::new(1),
@@ -138,7 +138,7 @@ impl Calls {
         let _forget = Forget { calls: self, id };
         if store == self.store {
             lock(&self.waiting).insert(id, Waits::Here(answer));
-            if !self.inbox.push(Input::Call { id: CallId(id), group, request }) {
+            if !self.inboxes.tell(Input::Call { id: CallId(id), group, request }) {
                 return None;
             }
         } else {
@@ -150,12 +150,12 @@ impl Calls {
         answered.await.ok()
     }
 
-    /// Has the shard keep what the bootstrap's acceptor promises, and waits until it did.
+    /// Has a shard keep what the bootstrap's acceptor promises, and waits until it did.
     pub(crate) fn keep_bootstrap(&self, state: Bytes) -> Option<Answer> {
         let id = self.next.fetch_add(1, Ordering::Relaxed);
         let (answer, answered) = std::sync::mpsc::channel();
         lock(&self.waiting).insert(id, Waits::Blocked(answer));
-        if !self.inbox.push(Input::KeepBootstrap { id: CallId(id), state }) {
+        if !self.inboxes.tell(Input::KeepBootstrap { id: CallId(id), state }) {
             lock(&self.waiting).remove(&id);
             return None;
         }
@@ -168,7 +168,7 @@ impl Calls {
             Wire::Ask { id, group, request } => {
                 let here = self.next.fetch_add(1, Ordering::Relaxed);
                 lock(&self.waiting).insert(here, Waits::There { store: from, id });
-                if !self.inbox.push(Input::Call { id: CallId(here), group, request }) {
+                if !self.inboxes.tell(Input::Call { id: CallId(here), group, request }) {
                     self.answer(CallId(here), Answer::NotLeader);
                 }
             }
@@ -187,7 +187,7 @@ impl Calls {
         lock(&self.abroad).retain(|_, (asked, _)| *asked != store);
     }
 
-    /// The shard here has ended: whoever waits for it is told that nothing is led here.
+    /// The shards here have ended: whoever waits for it is told that nothing is led here.
     pub(crate) fn end(&self) {
         let waiting: Vec<u64> = lock(&self.waiting).keys().copied().collect();
         for id in waiting {
@@ -195,7 +195,7 @@ impl Calls {
         }
     }
 
-    /// The shard here answers.
+    /// A shard here answers.
     pub(crate) fn answer(&self, id: CallId, answer: Answer) {
         match lock(&self.waiting).remove(&id.0) {
             Some(Waits::Here(waits)) => drop(waits.send(answer)),
@@ -229,7 +229,7 @@ mod tests {
     struct Silence;
 
     impl Remote for Silence {
-        fn bundle(&self, _: StoreId, _: Vec<Bytes>, _: bool) -> bool {
+        fn bundle(&self, _: StoreId, _: u8, _: Vec<Bytes>, _: bool) -> bool {
             true
         }
         fn claims(&self, _: &[Claim]) {}
@@ -246,7 +246,8 @@ mod tests {
 
     #[tokio::test]
     async fn who_waits_for_a_lost_link_is_told_and_who_waits_for_another_is_not() {
-        let calls = Calls::new(StoreId(1), Arc::default(), Arc::default(), Arc::new(Silence));
+        let calls =
+            Calls::new(StoreId(1), Arc::new(Inboxes::new(1)), Arc::default(), Arc::new(Silence));
         let barrier = || Request::Meta(flotilla_host::MetaRequest::Barrier);
         let lost = calls.ask(StoreId(2), GroupId::META, barrier());
         let other = calls.ask(StoreId(3), GroupId::META, barrier());

@@ -1,4 +1,4 @@
-//! A copy of the meta machine for the API: fed with the same entries as the shard's own, read by any thread. Reads of
+//! A copy of the meta machine for the API: fed with the same entries as the replica here, read by any thread. Reads of
 //! names, members and configurations so never wait for a shard.
 
 use std::sync::{PoisonError, RwLock, RwLockReadGuard};
@@ -20,7 +20,7 @@ impl Default for Directory {
 }
 
 impl Directory {
-    /// Applies what the shard applied.
+    /// Applies what the replica applied.
     pub(crate) fn feed(&self, feed: Vec<MetaFeed>) {
         let Some(last) = feed.last() else { return };
         let index = match last {
@@ -36,7 +36,7 @@ impl Directory {
                     Err(error) => log::error!("The copy of the meta machine is lost: {error}"),
                 },
                 MetaFeed::Entry { command, .. } => {
-                    // The shard's machine has reported it, if it cannot be read.
+                    // The replica's machine has reported it, if it cannot be read.
                     if let Some(meta) = meta.as_mut() {
                         drop(meta.apply(&command));
                     }

@@ -18,7 +18,7 @@ use tokio::time::timeout;
 use crate::api::{Api, ApiOptions, ContextParts};
 use crate::calls::{Calls, Remote, Wire};
 use crate::directory::Directory;
-use crate::inbox::Inbox;
+use crate::inboxes::Inboxes;
 use crate::ingest::{Ingest, IngestParts};
 use crate::leaders::{Claim, Leaders};
 
@@ -43,7 +43,7 @@ impl Remote for Notes {
         false
     }
 
-    fn bundle(&self, _: StoreId, _: Vec<Bytes>, _: bool) -> bool {
+    fn bundle(&self, _: StoreId, _: u8, _: Vec<Bytes>, _: bool) -> bool {
         false
     }
 
@@ -86,7 +86,7 @@ pub(crate) struct Fixture {
     pub(crate) remote: Arc<Notes>,
     /// What came for the shard beside requests.
     pub(crate) inputs: mpsc::UnboundedReceiver<Input>,
-    inbox: Arc<Inbox>,
+    inboxes: Arc<Inboxes>,
     next: AtomicU64,
 }
 
@@ -94,16 +94,16 @@ impl Fixture {
     /// A member of a cluster of three, which leads everything.
     pub(crate) fn start() -> Self {
         let router = RouterHandle::new();
-        let (inbox, directory) = (Arc::new(Inbox::default()), Arc::new(Directory::default()));
+        let (inboxes, directory) = (Arc::new(Inboxes::new(1)), Arc::new(Directory::default()));
         let (leaders, remote) = (Arc::new(Leaders::default()), Arc::new(Notes::default()));
         let shard = Arc::new(FakeShard::of_three(&directory, &leaders));
-        let calls = Calls::new(HERE, inbox.clone(), leaders.clone(), remote.clone());
+        let calls = Calls::new(HERE, inboxes.clone(), leaders.clone(), remote.clone());
         let calls = Arc::new(calls);
         let ingest = Arc::new(Ingest::new(IngestParts {
             store: HERE,
             domain: None,
             router: router.clone(),
-            inbox: Arc::clone(&inbox),
+            inboxes: Arc::clone(&inboxes),
             directory: Arc::clone(&directory),
             leaders: Arc::clone(&leaders),
             remote: remote.clone(),
@@ -119,7 +119,7 @@ impl Fixture {
         let api = Api::start(options(), parts);
         let account = router.account("$G");
         api.enable(&account, AccountLimits::default());
-        let inputs = drive(&shard, &inbox, &calls);
+        let inputs = drive(&shard, inboxes.of(GroupId::META), &calls);
         let next = AtomicU64::new(0);
         Self {
             router,
@@ -131,7 +131,7 @@ impl Fixture {
             shard,
             remote,
             inputs,
-            inbox,
+            inboxes,
             next,
         }
     }
@@ -196,7 +196,7 @@ impl Fixture {
 
 impl Drop for Fixture {
     fn drop(&mut self) {
-        self.inbox.close();
+        self.inboxes.close();
     }
 }
 

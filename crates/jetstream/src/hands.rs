@@ -1,12 +1,13 @@
 //! What a turn left, carried out: the log, the links, the router, the callers.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use flotilla_disk::{SegmentJob, WalBatch};
 use flotilla_host::{
-    Bundle, CallId, Input, Leading, MetaFeed, Notice, Output, Publish, Request, WalTicket,
+    Bundle, CallId, Input, Leading, MetaFeed, Notice, Output, Publish, Request, Standings,
+    WalTicket,
 };
 use flotilla_raft::{GroupId, StoreId};
 use flotilla_server_core::{Account, Message, Origin, RouterHandle};
@@ -17,28 +18,37 @@ use tokio::time::Instant;
 use crate::calls::{Calls, Remote};
 use crate::directory::Directory;
 use crate::inbox::Inbox;
+use crate::inboxes::Inboxes;
 use crate::ingest::Ingest;
 use crate::leaders::{Claim, Leaders};
 
 /// How long a call of the shard itself may take.
 const OWN_CALL: Duration = Duration::from_secs(5);
 
-/// Everything a shard's turn acts on.
-pub(crate) struct Hands {
+/// What the hands of all shards work with.
+pub(crate) struct Tools {
     pub(crate) store: StoreId,
-    pub(crate) log: Submitter,
+    pub(crate) inboxes: Arc<Inboxes>,
     pub(crate) flusher: SegmentFlusher,
-    pub(crate) inbox: Arc<Inbox>,
     pub(crate) router: RouterHandle,
-    pub(crate) accounts: BTreeMap<Arc<str>, Arc<Account>>,
     pub(crate) calls: Arc<Calls>,
     pub(crate) directory: Arc<Directory>,
     pub(crate) leaders: Arc<Leaders>,
     pub(crate) ingest: Arc<Ingest>,
     pub(crate) remote: Arc<dyn Remote>,
     pub(crate) runtime: Handle,
-    /// Groups that are led here and that the directory does not know yet.
-    pub(crate) unknown: BTreeSet<GroupId>,
+}
+
+/// The hands of one shard.
+pub(crate) struct Hands {
+    pub(crate) tools: Arc<Tools>,
+    /// The shard's number.
+    pub(crate) shard: u8,
+    /// Its way into the log.
+    pub(crate) log: Submitter,
+    /// Its own inbox.
+    pub(crate) inbox: Arc<Inbox>,
+    pub(crate) accounts: BTreeMap<Arc<str>, Arc<Account>>,
 }
 
 impl Hands {
@@ -53,17 +63,11 @@ impl Hands {
         for (to, bundle) in output.bulk {
             self.send(to, bundle, true);
         }
-        let fed = !output.meta.is_empty();
-        let replaced = output.meta.iter().any(|feed| matches!(feed, MetaFeed::Base { .. }));
-        self.directory.feed(output.meta);
+        self.decide(output.meta, &output.reconfigured, output.standings);
         self.lead(&output.leading);
-        if fed {
-            self.unknown.retain(|group| !self.ingest.leading(*group, true));
-        }
-        self.listen(&output.reconfigured, replaced);
         self.publish(&output.publishes);
         for (call, answer) in output.answers {
-            self.calls.answer(call, answer);
+            self.tools.calls.answer(call, answer);
         }
         for (id, group, request) in output.calls {
             self.call(id, group, request);
@@ -84,12 +88,12 @@ impl Hands {
         if let Err(error) = self.log.submit(batch, ticket.0) {
             // Nothing that waits for this batch will ever leave: this server leads nothing any more.
             log::error!("JetStream writes nothing any more: {error}");
-            self.inbox.close();
+            self.tools.inboxes.close();
         }
     }
 
     fn send(&self, to: StoreId, bundle: Bundle, bulk: bool) {
-        if !self.remote.bundle(to, bundle.into_parts(), bulk) {
+        if !self.tools.remote.bundle(to, self.shard, bundle.into_parts(), bulk) {
             self.inbox.push(Input::LinkReset(to));
         }
     }
@@ -101,30 +105,34 @@ impl Hands {
         let claim = |l: &Leading| Claim { group: l.group, term: l.term, leads: l.leads };
         let claims: Vec<Claim> = leading.iter().map(claim).collect();
         for claim in &claims {
-            self.leaders.claim(self.store, *claim);
+            self.tools.leaders.claim(self.tools.store, *claim);
         }
-        self.remote.claims(&claims);
-        for Leading { group, leads, .. } in leading {
-            if self.ingest.leading(*group, *leads) || !leads {
-                self.unknown.remove(group);
-            } else if *group != GroupId::META {
-                self.unknown.insert(*group);
+        self.tools.remote.claims(&claims);
+        for Leading { group, leads, .. } in leading.iter().filter(|l| l.group != GroupId::META) {
+            if *leads {
+                self.tools.ingest.lead(*group);
+            } else {
+                self.tools.ingest.cede(*group);
             }
         }
     }
 
-    /// Streams that are led here listen to what they are to listen to now. A state of the meta group as a whole does not
-    /// say what is new in it.
-    fn listen(&self, reconfigured: &[GroupId], all: bool) {
-        let led_here = |group: &&GroupId| self.leaders.of(**group) == Some(self.store);
-        if all {
-            for claim in self.leaders.claims_of(self.store) {
-                self.ingest.leading(claim.group, true);
-            }
-        } else {
-            for group in reconfigured.iter().filter(led_here) {
-                self.ingest.leading(*group, true);
-            }
+    /// What the meta group decided, from the shard that has its replica: into the directory first, from where streams
+    /// that are led here learn what they are to listen to now, and to all shards. A state as a whole does not say what
+    /// is new in it.
+    fn decide(
+        &self,
+        feed: Vec<MetaFeed>,
+        reconfigured: &[GroupId],
+        standings: Option<Arc<Standings>>,
+    ) {
+        if !feed.is_empty() {
+            let replaced = feed.iter().any(|feed| matches!(feed, MetaFeed::Base { .. }));
+            self.tools.directory.feed(feed);
+            self.tools.ingest.refresh((!replaced).then_some(reconfigured));
+        }
+        if let Some(standings) = standings {
+            self.tools.inboxes.tell(Input::Standings(standings));
         }
     }
 
@@ -132,12 +140,12 @@ impl Hands {
         if publishes.is_empty() {
             return;
         }
-        let mut batch = self.router.batch();
+        let mut batch = self.tools.router.batch();
         for publish in publishes {
             let account = self
                 .accounts
                 .entry(publish.account.clone())
-                .or_insert_with(|| self.router.account(&publish.account));
+                .or_insert_with(|| self.tools.router.account(&publish.account));
             // Reply subjects and subjects of stored messages came through the parser as text.
             let Ok(to) = std::str::from_utf8(&publish.to) else { continue };
             let shown = (publish.subject != publish.to)
@@ -157,8 +165,8 @@ impl Hands {
     }
 
     fn call(&self, id: CallId, group: GroupId, request: Request) {
-        let (calls, inbox) = (Arc::clone(&self.calls), Arc::clone(&self.inbox));
-        self.runtime.spawn(async move {
+        let (calls, inbox) = (Arc::clone(&self.tools.calls), Arc::clone(&self.inbox));
+        self.tools.runtime.spawn(async move {
             let answer = calls.call(group, &request, Instant::now() + OWN_CALL).await;
             inbox.push(Input::Answered(id, answer));
         });
@@ -169,7 +177,7 @@ impl Hands {
         let done = Arc::new(move |FlushDone { job, result }: FlushDone| {
             inbox.push(Input::Flushed { group: job.group(), job: job.id(), result });
         });
-        if let Err(refused) = self.flusher.submit(job, done) {
+        if let Err(refused) = self.tools.flusher.submit(job, done) {
             log::error!("A stream is not flushed: {refused}");
         }
     }

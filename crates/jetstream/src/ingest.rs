@@ -1,6 +1,6 @@
-//! What clients send to streams and consumers, on its way to the shard that leads them.
+//! What clients send to streams and consumers, on its way to the shards that lead them.
 //!
-//! A stream that is led here listens to its subjects, in its account, as long as it is: [`Ingest::leading`]. What
+//! A stream that is led here listens to its subjects, in its account, as long as it is: [`Ingest::lead`]. What
 //! comes for consumers is taken by whichever server the client is connected to; from there it goes to the consumer's
 //! leader, here or on another server: [`Ingest::pull`], [`Ingest::ack`], [`Ingest::forwarded`].
 //!
@@ -9,8 +9,8 @@
 mod consumer;
 mod stream;
 
-use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use flotilla_meta::AssetName;
 use flotilla_proto::headers;
@@ -19,22 +19,22 @@ use flotilla_server_core::{InternalSubscription, Message, RouterHandle, Scope};
 
 use crate::calls::Remote;
 use crate::directory::Directory;
-use crate::inbox::Inbox;
+use crate::inboxes::Inboxes;
 use crate::leaders::Leaders;
 
 pub(crate) use consumer::Fate;
 use stream::Intake;
 
-/// The way of clients' messages to the shard.
+/// The way of clients' messages to the shards.
 pub struct Ingest {
     store: StoreId,
     domain: Option<String>,
     router: RouterHandle,
-    inbox: Arc<Inbox>,
+    inboxes: Arc<Inboxes>,
     directory: Arc<Directory>,
     leaders: Arc<Leaders>,
     remote: Arc<dyn Remote>,
-    streams: Mutex<BTreeMap<GroupId, Led>>,
+    led: Mutex<LedHere>,
 }
 
 /// What `Ingest` works with.
@@ -44,10 +44,18 @@ pub(crate) struct IngestParts {
     /// JetStream's domain, if it has one.
     pub(crate) domain: Option<String>,
     pub(crate) router: RouterHandle,
-    pub(crate) inbox: Arc<Inbox>,
+    pub(crate) inboxes: Arc<Inboxes>,
     pub(crate) directory: Arc<Directory>,
     pub(crate) leaders: Arc<Leaders>,
     pub(crate) remote: Arc<dyn Remote>,
+}
+
+/// What is led here.
+#[derive(Default)]
+struct LedHere {
+    streams: BTreeMap<GroupId, Led>,
+    /// Groups that the directory does not know yet.
+    unknown: BTreeSet<GroupId>,
 }
 
 /// A stream that is led here.
@@ -59,28 +67,63 @@ struct Led {
 
 impl Ingest {
     pub(crate) fn new(parts: IngestParts) -> Self {
-        let IngestParts { store, domain, router, inbox, directory, leaders, remote } = parts;
-        let streams = Mutex::default();
-        Self { store, domain, router, inbox, directory, leaders, remote, streams }
+        let IngestParts { store, domain, router, inboxes, directory, leaders, remote } = parts;
+        let led = Mutex::default();
+        Self { store, domain, router, inboxes, directory, leaders, remote, led }
     }
 
-    /// The replica of `group` on this server leads it now, or does not any more; to be said again when the
-    /// configuration changed. Groups that are no streams listen to nothing.
-    ///
-    /// The subjects are those that the directory knows, so it is to be fed before. Returns whether it knows the group:
-    /// after a restart a stream can have a leader before the meta group has one, and is to be told of again then.
-    pub fn leading(&self, group: GroupId, leads: bool) -> bool {
-        let known = self.directory.with(|meta| meta.name_of(group).is_some()).unwrap_or(false);
-        let wanted = if leads { self.stream(group) } else { None };
-        // Only whole values are put into the map and taken out of it: a poisoned lock holds a sound one.
-        let mut streams = self.streams.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(Wanted { account, stream, subjects, no_ack }) = wanted else {
-            streams.remove(&group);
-            return known;
+    /// The replica of `group` on this server leads it now. If it is a stream, it listens to the subjects that the
+    /// directory knows; as soon as that knows it, for after a restart a stream can have a leader before the meta group
+    /// has one.
+    pub(crate) fn lead(&self, group: GroupId) {
+        self.listen(&mut self.led(), group);
+    }
+
+    /// It does not any more.
+    pub(crate) fn cede(&self, group: GroupId) {
+        let mut led = self.led();
+        led.streams.remove(&group);
+        led.unknown.remove(&group);
+    }
+
+    /// The directory knows more than before, and of `reconfigured` something else; `None` is all.
+    pub(crate) fn refresh(&self, reconfigured: Option<&[GroupId]>) {
+        let mut led = self.led();
+        let is_led = |group: &&GroupId| led.streams.contains_key(*group);
+        let mut groups: BTreeSet<GroupId> = match reconfigured {
+            Some(groups) => groups.iter().filter(is_led).copied().collect(),
+            None => led.streams.keys().copied().collect(),
         };
-        let Led { intake, subscriptions } = streams.entry(group).or_insert_with(|| Led {
-            intake: Arc::new(Intake::new(&self.router, &self.inbox, group, stream)),
-            subscriptions: BTreeMap::new(),
+        groups.append(&mut led.unknown);
+        for group in groups {
+            self.listen(&mut led, group);
+        }
+    }
+
+    /// Nothing is led here any more: streams stop to listen, so that publishers are told that nobody is there.
+    pub(crate) fn leave(&self) {
+        *self.led() = LedHere::default();
+    }
+
+    /// Held while the directory is looked at: what is put into it later is seen by [`refresh`](Self::refresh).
+    fn led(&self) -> MutexGuard<'_, LedHere> {
+        // Only whole values are put into the maps and taken out of them: a poisoned lock holds sound ones.
+        self.led.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn listen(&self, led: &mut LedHere, group: GroupId) {
+        let known = self.directory.with(|meta| meta.name_of(group).is_some());
+        if known != Some(true) {
+            led.unknown.insert(group);
+        }
+        let Some(Wanted { account, stream, subjects, no_ack }) = self.stream(group) else {
+            led.streams.remove(&group);
+            return;
+        };
+        let Led { intake, subscriptions } = led.streams.entry(group).or_insert_with(|| {
+            let inbox = Arc::clone(self.inboxes.of(group));
+            let intake = Intake::new(self.router.clone(), inbox, group, stream);
+            Led { intake: Arc::new(intake), subscriptions: BTreeMap::new() }
         });
         intake.set_no_ack(no_ack);
         // What is given up goes first: an old subject may overlap with a new one, and a message must not be taken
@@ -97,12 +140,6 @@ impl Ingest {
                 Err(error) => log::error!("A stream cannot listen to one of its subjects: {error}"),
             }
         }
-        known
-    }
-
-    /// Nothing is led here any more: streams stop to listen, so that publishers are told that nobody is there.
-    pub(crate) fn leave(&self) {
-        self.streams.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
 
     fn stream(&self, group: GroupId) -> Option<Wanted> {

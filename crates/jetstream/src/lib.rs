@@ -11,11 +11,13 @@ mod directory;
 mod fixture;
 mod hands;
 mod inbox;
+mod inboxes;
 mod ingest;
 mod leaders;
 mod peer_id;
 mod service;
 mod shard_thread;
+mod shards;
 
 pub use api::{Api, ApiOptions};
 pub use calls::{Calls, Remote, Wire};

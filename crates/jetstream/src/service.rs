@@ -1,16 +1,17 @@
 //! JetStream on this server: its store opened, its threads started, its parts joined.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::thread::JoinHandle;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use flotilla_disk::{Disk, DiskError, Pressure, StoreError, StoreFile, Wal, WalError, WalOptions};
+use flotilla_disk::{
+    Disk, DiskError, Pressure, StoreError, StoreFile, StoreRecord, Wal, WalError, WalOptions,
+};
 use flotilla_host::{Answer, Input, Join, RecoverError, Shard, ShardOptions, Totals, WalTicket};
 use flotilla_meta::{PeerLimits, ServerInfo};
-use flotilla_raft::StoreId;
+use flotilla_raft::{Slot, StoreId};
 use flotilla_server_core::RouterHandle;
 use flotilla_storage::{
     FileDisk, FlusherOptions, SegmentFlusher, WalCompletion, WalStats, WalWriter, WalWriterOptions,
@@ -21,11 +22,13 @@ use tokio::runtime::Handle;
 use crate::api::{Api, ApiOptions, ContextParts};
 use crate::calls::{Calls, Remote};
 use crate::directory::Directory;
-use crate::hands::Hands;
+use crate::hands::{Hands, Tools};
 use crate::inbox::Inbox;
+use crate::inboxes::Inboxes;
 use crate::ingest::{Ingest, IngestParts};
 use crate::leaders::Leaders;
-use crate::shard_thread::{Clock, Pulse, run};
+use crate::shard_thread::Clock;
+use crate::shards::{Ending, Shards};
 
 /// How long a turn or a write may take before the server stops to beat.
 const HUNG: Duration = Duration::from_secs(1);
@@ -45,6 +48,8 @@ pub struct JetStreamOptions {
     pub limits: PeerLimits,
     /// `jetstream.unique_tag`.
     pub unique_tag: Option<String>,
+    /// How many shards drive the groups; more than there are slots would have nothing to do.
+    pub shards: usize,
     /// The cap of the log, in bytes.
     pub wal_max_size: Option<u64>,
     /// What the API says and allows.
@@ -76,27 +81,24 @@ pub struct Opened {
     options: JetStreamOptions,
     disk: Arc<dyn Disk>,
     wal: Wal,
-    shard: Shard,
+    record: StoreRecord,
+    shards: Vec<Shard>,
     clock: Clock,
     boot: u64,
-    bootstrap: Bytes,
 }
 
 /// JetStream in service.
 pub struct JetStream {
     info: ServerInfo,
     boot: u64,
-    inbox: Arc<Inbox>,
-    writer: Arc<WalWriter>,
-    pulse: Arc<Pulse>,
-    clock: Clock,
+    inboxes: Arc<Inboxes>,
+    writer: WalWriter,
+    shards: Shards,
     calls: Arc<Calls>,
     directory: Arc<Directory>,
     leaders: Arc<Leaders>,
     ingest: Arc<Ingest>,
     api: Arc<Api>,
-    thread: Mutex<Option<JoinHandle<()>>>,
-    totals: Arc<Mutex<Totals>>,
 }
 
 /// Opens the store, and takes up everything that is in it.
@@ -107,8 +109,8 @@ pub fn open(options: JetStreamOptions) -> Result<Opened, OpenError> {
     let disk: Arc<dyn Disk> = Arc::new(FileDisk::open(&options.store_dir)?);
     let fresh = rand::random::<u64>().max(1);
     let store_file = StoreFile::open_or_create(&*disk, fresh)?;
-    let store = store_file.record().store_id;
-    let mut wal_options = WalOptions::new(store);
+    let record = store_file.record().clone();
+    let mut wal_options = WalOptions::new(record.store_id);
     if let Some(cap) = options.wal_max_size {
         wal_options.cap = cap;
         wal_options.soft = cap / 2;
@@ -117,16 +119,16 @@ pub fn open(options: JetStreamOptions) -> Result<Opened, OpenError> {
     let (wal, recovery) = Wal::open(&*disk, wal_options)?;
     let clock = Clock::start();
     let boot = rand::random::<u64>().max(1);
-    let bootstrap = store_file.record().bootstrap.clone();
     let shard_options = ShardOptions {
-        server: server_info(&options, store),
+        server: server_info(&options, record.store_id),
         boot,
         unique_tag: options.unique_tag.clone(),
         seed: rand::random(),
     };
-    let shard =
-        Shard::recover(shard_options, Arc::clone(&disk), store_file, recovery, clock.now())?;
-    Ok(Opened { options, disk, wal, shard, clock, boot, bootstrap })
+    let count = options.shards.clamp(1, Slot::COUNT);
+    let now = clock.now();
+    let shards = Shard::recover(&shard_options, count, &disk, store_file, recovery, now)?;
+    Ok(Opened { options, disk, wal, record, shards, clock, boot })
 }
 
 fn server_info(options: &JetStreamOptions, store: StoreId) -> ServerInfo {
@@ -143,13 +145,13 @@ impl Opened {
     /// This store.
     #[must_use]
     pub fn store(&self) -> StoreId {
-        self.shard.store()
+        self.record.store_id
     }
 
     /// The cluster that it belongs to, if it does already.
     #[must_use]
     pub fn cluster(&self) -> Option<u64> {
-        self.shard.cluster()
+        self.record.cluster_id
     }
 
     /// This life of the process.
@@ -161,7 +163,7 @@ impl Opened {
     /// What the bootstrap's acceptor last promised; empty if it never did.
     #[must_use]
     pub fn bootstrap(&self) -> Bytes {
-        self.bootstrap.clone()
+        self.record.bootstrap.clone()
     }
 
     /// Starts the threads. `remote` is the way to other servers. To be called in a Tokio runtime.
@@ -173,19 +175,19 @@ impl Opened {
         router: &RouterHandle,
         remote: Arc<dyn Remote>,
     ) -> Result<JetStream, OpenError> {
-        let Self { options, disk, wal, shard, clock, boot, .. } = self;
-        let store = shard.store();
-        let inbox = Arc::new(Inbox::default());
-        let writer = start_writer(Arc::clone(&disk), wal, &inbox)?;
+        let Self { options, disk, wal, record, shards, clock, boot } = self;
+        let store = record.store_id;
+        let inboxes = Arc::new(Inboxes::new(shards.len()));
+        let writer = start_writer(Arc::clone(&disk), wal, &inboxes)?;
         let leaders = Arc::new(Leaders::default());
         let directory = Arc::new(Directory::default());
-        let calls = Calls::new(store, inbox.clone(), leaders.clone(), remote.clone());
+        let calls = Calls::new(store, inboxes.clone(), leaders.clone(), remote.clone());
         let calls = Arc::new(calls);
         let ingest = Arc::new(Ingest::new(IngestParts {
             store,
             domain: options.api.domain.clone(),
             router: router.clone(),
-            inbox: inbox.clone(),
+            inboxes: inboxes.clone(),
             directory: directory.clone(),
             leaders: leaders.clone(),
             remote: remote.clone(),
@@ -202,92 +204,64 @@ impl Opened {
                 ingest: ingest.clone(),
             },
         ));
-        let hands = Hands {
+        let tools = Arc::new(Tools {
             store,
-            log: writer.submitter(persisted(&inbox)),
+            inboxes: inboxes.clone(),
             flusher: SegmentFlusher::start(disk, FlusherOptions::default())?,
-            inbox: inbox.clone(),
             router: router.clone(),
-            accounts: BTreeMap::new(),
             calls: calls.clone(),
             directory: directory.clone(),
             leaders: leaders.clone(),
             ingest: ingest.clone(),
             remote,
             runtime: Handle::current(),
-            unknown: BTreeSet::new(),
+        });
+        let with_hands = |(number, (shard, inbox)): (u8, (Shard, &Arc<Inbox>))| {
+            let log = writer.submitter(persisted(inbox, &inboxes));
+            let (inbox, accounts) = (inbox.clone(), BTreeMap::new());
+            (shard, Hands { tools: tools.clone(), shard: number, log, inbox, accounts })
         };
-        let pulse = Arc::new(Pulse::default());
-        let totals = Arc::<Mutex<Totals>>::default();
-        let thread = {
-            let (inbox, pulse, totals) = (inbox.clone(), pulse.clone(), totals.clone());
-            let (leaders, ingest, api) = (leaders.clone(), ingest.clone(), api.clone());
-            let end =
-                End { store, inbox: inbox.clone(), leaders, ingest, api, calls: calls.clone() };
-            let builder = std::thread::Builder::new().name("shard-0".to_owned());
-            builder
-                .spawn(move || {
-                    let _end = end;
-                    run(shard, &inbox, hands, clock, &pulse, &totals);
-                })
-                .map_err(OpenError::Thread)?
+        let shards = (0..=u8::MAX).zip(shards.into_iter().zip(inboxes.iter()));
+        let shards = shards.map(with_hands).collect();
+        let ending = Ending {
+            store,
+            inboxes: inboxes.clone(),
+            leaders: leaders.clone(),
+            ingest: ingest.clone(),
+            api: api.clone(),
+            calls: calls.clone(),
         };
-        let thread = Mutex::new(Some(thread));
+        let shards = Shards::start(shards, clock, ending).map_err(OpenError::Thread)?;
         Ok(JetStream {
             info,
             boot,
-            inbox,
+            inboxes,
             writer,
-            pulse,
-            clock,
+            shards,
             calls,
             directory,
             leaders,
             ingest,
             api,
-            thread,
-            totals,
         })
-    }
-}
-
-/// The end of the shard's thread, by whatever cause: what it led is led by nobody here any more, and nothing is taken
-/// for it. Other servers hear no beats of this one from now on.
-struct End {
-    store: StoreId,
-    inbox: Arc<Inbox>,
-    leaders: Arc<Leaders>,
-    ingest: Arc<Ingest>,
-    api: Arc<Api>,
-    calls: Arc<Calls>,
-}
-
-impl Drop for End {
-    fn drop(&mut self) {
-        self.inbox.close();
-        self.api.close();
-        self.ingest.leave();
-        self.leaders.forget(self.store);
-        self.calls.end();
     }
 }
 
 fn start_writer(
     disk: Arc<dyn Disk>,
     wal: Wal,
-    inbox: &Arc<Inbox>,
-) -> Result<Arc<WalWriter>, OpenError> {
-    let inbox = Arc::clone(inbox);
+    inboxes: &Arc<Inboxes>,
+) -> Result<WalWriter, OpenError> {
+    let inboxes = Arc::clone(inboxes);
     let pressure = Arc::new(move |pressure: Pressure| {
-        inbox.push(Input::Pressure(pressure.pins.iter().map(|pin| pin.group).collect()));
+        inboxes.tell(Input::Pressure(pressure.pins.iter().map(|pin| pin.group).collect()));
     });
-    let writer = WalWriter::start(disk, wal, WalWriterOptions::default(), pressure)?;
-    Ok(Arc::new(writer))
+    Ok(WalWriter::start(disk, wal, WalWriterOptions::default(), pressure)?)
 }
 
-/// Tells the shard what is on stable storage.
-fn persisted(inbox: &Arc<Inbox>) -> flotilla_storage::WalCallback {
-    let inbox = Arc::clone(inbox);
+/// Tells a shard what is on stable storage.
+fn persisted(inbox: &Arc<Inbox>, inboxes: &Arc<Inboxes>) -> flotilla_storage::WalCallback {
+    let (inbox, inboxes) = (Arc::clone(inbox), Arc::clone(inboxes));
     Arc::new(move |WalCompletion { tickets, result }: WalCompletion| match result {
         Ok(_) => {
             if let Some(last) = tickets.last() {
@@ -297,7 +271,7 @@ fn persisted(inbox: &Arc<Inbox>) -> flotilla_storage::WalCallback {
         Err(error) => {
             // A log that cannot be trusted ends everything that rests on it.
             log::error!("JetStream's log failed, nothing is led or stored here any more: {error}");
-            inbox.close();
+            inboxes.close();
         }
     })
 }
@@ -315,17 +289,17 @@ impl JetStream {
         self.boot
     }
 
-    /// Tells the shard something. Returns whether it was taken.
+    /// Tells the shards that it is for something. Returns whether it was taken.
     pub fn tell(&self, input: Input) -> bool {
         if let Input::LinkReset(store) | Input::Died(store) = &input {
             self.calls.link_lost(*store);
         }
-        self.inbox.push(input)
+        self.inboxes.tell(input)
     }
 
     /// This store belongs to a cluster now.
     pub fn join(&self, join: Join) {
-        self.inbox.push(Input::Join(join));
+        self.inboxes.tell(Input::Join(join));
     }
 
     /// Keeps what the bootstrap's acceptor promises; returns when it is on stable storage. It blocks for a disk
@@ -341,24 +315,24 @@ impl JetStream {
         }
     }
 
-    /// Whether this server may beat: its shard turns and its disk writes.
+    /// Whether this server may beat: its shards turn and its disk writes.
     #[must_use]
     pub fn is_lively(&self) -> bool {
         let waits = self.writer.oldest_queued_since().map_or(Duration::ZERO, |at| at.elapsed());
-        self.pulse.busy_for(self.clock) < HUNG && waits < HUNG && self.failure().is_none()
+        self.shards.busy_for() < HUNG && waits < HUNG && self.failure().is_none()
     }
 
     /// What this server holds; counted once a second at most.
     #[must_use]
     pub fn totals(&self) -> Totals {
-        self.totals.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.shards.totals()
     }
 
     /// Why JetStream serves nothing any more, if so.
     #[must_use]
     pub fn failure(&self) -> Option<String> {
         let log = self.writer.ended().map(|error| error.to_string());
-        log.or_else(|| self.inbox.is_closed().then(|| "the shard has ended".to_owned()))
+        log.or_else(|| self.shards.have_ended().then(|| "a shard has ended".to_owned()))
     }
 
     /// Requests to the leaders of groups.
@@ -399,15 +373,11 @@ impl JetStream {
 
     /// Hands over what is led here, so that nobody waits for a leader that is gone.
     pub fn hand_over(&self) {
-        self.inbox.push(Input::HandOver);
+        self.inboxes.tell(Input::HandOver);
     }
 
-    /// Ends the shard's thread. What is written is on stable storage when this returns.
+    /// Ends the shards. What is written is on stable storage when this returns.
     pub fn stop(&self) {
-        self.inbox.close();
-        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if thread.is_some_and(|thread| thread.join().is_err()) {
-            log::error!("The shard's thread panicked");
-        }
+        self.shards.stop();
     }
 }

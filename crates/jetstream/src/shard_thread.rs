@@ -1,4 +1,4 @@
-//! The shard's thread: waits, turns, and hands on what the turn left.
+//! A shard's thread: waits, turns, and hands on what the turn left.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -8,7 +8,6 @@ use flotilla_host::{Now, SECOND, Shard, Totals};
 use flotilla_stream::Timestamp;
 
 use crate::hands::Hands;
-use crate::inbox::Inbox;
 
 /// The clocks of this process: one that only goes forward, and the time of day.
 #[derive(Clone, Copy, Debug)]
@@ -33,7 +32,7 @@ impl Clock {
     }
 }
 
-/// Since when the shard is at work on its present turn; for the rule that a server whose shard hangs does not beat.
+/// Since when the shard is at work on its present turn; for the rule that a server with a shard that hangs does not beat.
 #[derive(Debug, Default)]
 pub(crate) struct Pulse {
     /// Nanoseconds on the process's clock; 0 while it waits.
@@ -56,12 +55,12 @@ const TOTALS_EVERY: u64 = SECOND;
 /// Runs the shard until its inbox is closed.
 pub(crate) fn run(
     mut shard: Shard,
-    inbox: &Arc<Inbox>,
     mut hands: Hands,
     clock: Clock,
     pulse: &Pulse,
     totals: &Mutex<Totals>,
 ) {
+    let inbox = Arc::clone(&hands.inbox);
     let mut inputs = Vec::new();
     let mut next_totals = 0;
     loop {

@@ -24,7 +24,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 struct Nobody;
 
 impl Remote for Nobody {
-    fn bundle(&self, _: StoreId, _: Vec<Bytes>, _: bool) -> bool {
+    fn bundle(&self, _: StoreId, _: u8, _: Vec<Bytes>, _: bool) -> bool {
         true
     }
 
@@ -100,6 +100,7 @@ impl Server {
             tags: Vec::new(),
             limits: PeerLimits { jetstream: true, ..PeerLimits::default() },
             unique_tag: None,
+            shards: 2,
             wal_max_size: Some(32 << 20),
             api: ApiOptions {
                 server_name: "S1".to_owned(),

@@ -30,6 +30,7 @@ mod quorum;
 pub mod reconcile;
 mod server;
 mod spread;
+mod standing;
 
 pub use asset::{
     Asset, AssetGroup, AssetName, ConsumerAsset, Incarnation, Member, Reported, StreamAsset,
@@ -49,3 +50,4 @@ pub use reconcile::{
     Wait, heal, meta_members, next_step, relocate, replace_peer, scale,
 };
 pub use server::{ClusterId, PeerLimits, Server, ServerState};
+pub use standing::{AssetConfig, LiveAsset, Standing};

@@ -20,5 +20,5 @@ pub use error::{Poisoned, ProposeError, StartError, StepError, Unknown};
 pub use group::{Group, Options, Progress, ReadAt, Ready, Role, SnapshotAt, Start};
 pub use message::{Body, DecodeError, MESSAGE_VERSION, Message};
 pub use types::{
-    Base, Change, Entry, EntryKind, GroupId, HardState, Membership, ReplicaId, StoreId,
+    Base, Change, Entry, EntryKind, GroupId, HardState, Membership, ReplicaId, Slot, StoreId,
 };

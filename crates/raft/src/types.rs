@@ -26,6 +26,8 @@ macro_rules! id {
 id! {
     /// One Raft group: the meta group, a stream or a consumer. Allocated by the meta group and never
     /// used again, so that what is left of a deleted asset can never be taken for its successor.
+    ///
+    /// The lowest byte is the group's [slot](Self::slot), the others count: later groups have higher ids.
     GroupId
 }
 id! {
@@ -42,6 +44,34 @@ id! {
 impl GroupId {
     /// The group that owns the API and placement; the only one that is not allocated.
     pub const META: Self = Self(1);
+
+    /// The first id in `slot` after this one.
+    #[must_use]
+    pub fn next_in(self, slot: Slot) -> Self {
+        Self((((self.0 >> Slot::BITS) + 1) << Slot::BITS) | u64::from(slot.0))
+    }
+
+    /// What decides which of a server's shards drives the group.
+    #[must_use]
+    #[expect(clippy::cast_possible_truncation, reason = "the lowest byte is the slot")]
+    pub const fn slot(self) -> Slot {
+        Slot(self.0 as u8)
+    }
+}
+
+/// One of 256 shares of all groups. A stream and its consumers are in the same one, on every server, so that servers
+/// with different numbers of shards agree on what belongs together. Of n shards, the one with number s mod n drives
+/// slot s.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
+#[serde(transparent)]
+pub struct Slot(pub u8);
+
+impl Slot {
+    /// How many there are.
+    pub const COUNT: usize = 1 << Self::BITS;
+    const BITS: u32 = u8::BITS;
 }
 
 impl ReplicaId {

@@ -35,9 +35,9 @@ fn bundles_arrive_in_order_and_whole() {
     });
     let parts = |n: u8| vec![Bytes::from(vec![n; 10]), Bytes::from(vec![n; 100_000])];
     for n in 0..20 {
-        assert!(nodes[0].handle.bundle(StoreId(2), parts(n), false));
+        assert!(nodes[0].handle.bundle(StoreId(2), 3, parts(n), false));
     }
-    nodes[0].handle.bundle(StoreId(2), vec![Bytes::from_static(b"piece")], true);
+    nodes[0].handle.bundle(StoreId(2), 3, vec![Bytes::from_static(b"piece")], true);
     for n in 0..20 {
         eventually("a bundle", || {
             nodes[1].fake().took(|input| match input {
@@ -49,7 +49,7 @@ fn bundles_arrive_in_order_and_whole() {
         });
     }
     // Pieces have a lane of their own: this one may have come before, and been passed over.
-    nodes[0].handle.bundle(StoreId(2), vec![Bytes::from_static(b"piece")], true);
+    nodes[0].handle.bundle(StoreId(2), 3, vec![Bytes::from_static(b"piece")], true);
     let is_piece = |input: &Input| matches!(input, Input::Bundle { frame, .. } if frame == "piece");
     eventually("a piece", || nodes[1].fake().took(is_piece));
     assert_eq!(nodes[0].handle.refused_bundles(), 0);

@@ -20,10 +20,10 @@ pub struct Recovery {
     /// A last batch that was never acknowledged and is not there in whole; it was cut off.
     pub torn: Option<TornTail>,
     /// Synced parts of the log of which not even the tables are left. If there are any, replicas may be missing in
-    /// `groups`: one that the meta group knows on this store, at or below the store record's
-    /// `created_through`, is lost and must not be created again under its id.
+    /// `groups`: one that the meta group knows on this store, at or below what the store record says was created in its
+    /// slot, is lost and must not be created again under its id.
     pub lost: Vec<LostRange>,
-    /// There was no log. On a store whose `created_through` is not 0 it was lost.
+    /// There was no log. On a store that belongs to a cluster it was lost.
     pub fresh: bool,
 }
 

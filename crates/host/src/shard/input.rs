@@ -1,16 +1,19 @@
 //! What comes into a turn.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use flotilla_disk::DiskError;
 use flotilla_raft::{GroupId, StoreId};
 
 use crate::consumer::ConsumerInput;
 use crate::request::{Answer, CallId, Request};
+use crate::standings::Standings;
 use crate::stream::Inbound;
 use crate::turn::WalTicket;
 
 /// One thing that happened since the last turn.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub enum Input {
     /// A frame of a peer's shard.
     Bundle {
@@ -22,7 +25,7 @@ pub enum Input {
     /// The WAL batches up to this one are on stable storage.
     Persisted(WalTicket),
     /// The WAL wants these groups to move forward.
-    Pressure(Vec<GroupId>),
+    Pressure(Arc<[GroupId]>),
     /// A job on a stream's files ended.
     Flushed {
         /// The stream's group.
@@ -46,6 +49,8 @@ pub enum Input {
         /// What came, in the order in which it came.
         inputs: Vec<ConsumerInput>,
     },
+    /// What meta decided. A shard takes what is in its share.
+    Standings(Arc<Standings>),
     /// A request to a group.
     Call {
         /// Who asked.
@@ -80,6 +85,41 @@ pub enum Input {
     },
     /// The server leaves on purpose: hand over what it leads.
     HandOver,
+}
+
+/// For which of a server's shards an input is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Addressee {
+    /// For the one that drives this group.
+    Group(GroupId),
+    /// For those that [drive groups in the frame](crate::addressed).
+    Frame,
+    /// For every one.
+    All,
+    /// For the one whose own doing it is the end of.
+    Doer,
+}
+
+impl Input {
+    /// For whom it is.
+    #[must_use]
+    pub fn addressee(&self) -> Addressee {
+        match self {
+            Self::Publish { group, .. }
+            | Self::Consumer { group, .. }
+            | Self::Call { group, .. }
+            | Self::Flushed { group, .. } => Addressee::Group(*group),
+            Self::Join(_) | Self::KeepBootstrap { .. } => Addressee::Group(GroupId::META),
+            Self::Bundle { .. } => Addressee::Frame,
+            Self::Heard { .. }
+            | Self::Died(_)
+            | Self::LinkReset(_)
+            | Self::HandOver
+            | Self::Pressure(_)
+            | Self::Standings(_) => Addressee::All,
+            Self::Persisted(_) | Self::Answered(..) => Addressee::Doer,
+        }
+    }
 }
 
 /// How a store enters a cluster.

@@ -1,15 +1,17 @@
 //! What is wanted against what is here: replicas are created, destroyed and put aside as the meta machine says.
 
+use std::collections::BTreeSet;
+
+use flotilla_disk::StoreError;
 use flotilla_meta::reconcile::StoreReconciler;
-use flotilla_meta::{
-    Action, Asset, AssetChange, AssetName, Delta, Incarnation, LocalReplica, NewReplica,
-};
+use flotilla_meta::{Action, Incarnation, LocalReplica, NewReplica};
 use flotilla_raft::{GroupId, ReplicaId};
 
 use super::Shard;
 use crate::asset::{AssetKind, AssetRecord};
 use crate::notice::Notice;
 use crate::request::{Answer, CallId, MetaRequest, Request, StreamRequest};
+use crate::standings::Standings;
 use crate::time::SECOND;
 use crate::turn::After;
 
@@ -23,7 +25,7 @@ const OWN: u64 = 1 << 63;
 pub(super) enum OwnCall {
     /// How far meta was, at that time.
     Barrier { asked_at: u64 },
-    /// Confirmed once it was applied up to the index.
+    /// Confirmed once it is known up to the index.
     Applied { asked_at: u64, index: u64 },
     /// That this is still the leader, and of this term: what it is about to report was asked for in that epoch.
     Lead { group: GroupId, term: u64, epoch: u64 },
@@ -44,81 +46,64 @@ impl Shard {
         if sweep {
             self.next_sweep = self.cx.now.mono + SWEEP;
         }
-        let deltas = match &mut self.replicas.meta {
-            Some(meta) => std::mem::take(&mut meta.machine.deltas),
-            None => return,
-        };
-        self.note_reconfigured(&deltas);
+        if self.known.through().is_none() {
+            return;
+        }
         self.confirm_barrier();
+        let changed = std::mem::take(&mut self.changed);
         if std::mem::take(&mut self.reconcile_all) || sweep {
             let actions = self.compare(None);
+            self.waiting.clear();
             self.act(actions);
+            let replicas = &self.replicas;
+            self.known.forget(self.cx.store, |group| replicas.get(group).is_some());
             self.ask_barrier();
-        } else if !deltas.is_empty() {
-            let store = self.cx.store;
-            let mut groups: Vec<GroupId> = deltas
-                .iter()
-                .filter(|delta| delta.concerns(store))
-                .filter_map(|delta| match delta {
-                    Delta::Asset { group, .. } => Some(*group),
-                    Delta::Server(_) => None,
-                })
-                .collect();
-            groups.sort_unstable();
-            groups.dedup();
-            let actions = self.compare(Some(&groups));
+        } else if !changed.is_empty() {
+            let actions = self.compare(Some(&changed));
             self.act(actions);
-            for group in groups {
-                self.wake(group);
-            }
         }
-        if !deltas.is_empty()
-            && let Some(meta) = &mut self.replicas.meta
-        {
-            meta.machine.steward.begin();
-            self.dirty.insert(GroupId::META);
+        for group in changed {
+            self.wake(group);
         }
         self.tend_led();
         self.confirm_destroyed();
     }
 
-    fn note_reconfigured(&mut self, deltas: &[Delta]) {
-        for delta in deltas {
-            if let Delta::Asset { change: AssetChange::Config, group, .. } = delta {
-                self.cx.out.reconfigured.push(*group);
-            }
+    /// Meta decided something.
+    pub(super) fn take_standings(&mut self, standings: &Standings) {
+        match self.known.learn(standings, self.share) {
+            Some(changed) => self.changed.extend(changed),
+            None => self.reconcile_all = true,
+        }
+        // The meta leader may have something to do about it.
+        if self.replicas.meta.is_some() {
+            self.dirty.insert(GroupId::META);
         }
     }
 
-    fn compare(&self, groups: Option<&[GroupId]>) -> Vec<Action> {
-        let Some(meta) = &self.replicas.meta else { return Vec::new() };
+    fn compare(&self, groups: Option<&BTreeSet<GroupId>>) -> Vec<Action> {
+        let was_created = |group: GroupId, replica| {
+            replica <= self.created.get(group.slot()) && !self.waiting.contains(&replica)
+        };
         let reconciler = StoreReconciler {
-            meta: &meta.machine.meta,
             store: self.cx.store,
-            created_through: self.created_through(),
+            was_created: &was_created,
             meta_current: self.meta_current_at.is_some(),
         };
         match groups {
             None => {
                 let local: Vec<_> = self.replicas.groups().filter_map(|g| self.local(g)).collect();
-                reconciler.all(&local)
+                reconciler.all(self.known.groups(), &local)
             }
             Some(groups) => {
                 let mut actions = Vec::new();
                 for group in groups {
                     let local: Vec<_> = self.local(*group).into_iter().collect();
-                    reconciler.group(*group, &local, &mut actions);
+                    reconciler.group(*group, self.known.standing(*group), &local, &mut actions);
                 }
                 actions
             }
         }
-    }
-
-    /// The highest replica id ever created here. While a replica's records are in the WAL they say so; the store
-    /// file is brought up to it before the first of them is destroyed.
-    fn created_through(&self) -> ReplicaId {
-        let here = self.replicas.iter().map(|(_, r)| r.raft().id()).max().unwrap_or_default();
-        here.max(self.store_file.record().created_through)
     }
 
     fn local(&self, group: GroupId) -> Option<LocalReplica> {
@@ -157,31 +142,17 @@ impl Shard {
 
     fn create_asset(&mut self, new: &NewReplica) {
         let LocalReplica { group, replica, incarnation } = new.local;
-        if self.ended.contains_key(&group) || self.files.is_leaving(group) {
+        if self.ended.contains_key(&group) {
             return;
         }
-        let Some(meta) = &self.replicas.meta else { return };
-        let meta = &meta.machine.meta;
-        let (Some(name), Some(asset)) = (meta.name_of(group), meta.asset(group)) else { return };
-        let preferred = asset.group().preferred == self.cx.store;
-        let kind = match (name, asset) {
-            (AssetName::Stream { account, .. }, Asset::Stream(stream)) => AssetKind::Stream {
-                account: account.clone(),
-                created: stream.created,
-                config: Box::new(stream.config.clone()),
-            },
-            (AssetName::Consumer { account, stream, .. }, Asset::Consumer(consumer)) => {
-                let Some(of) = meta.stream(account, stream) else { return };
-                AssetKind::Consumer {
-                    account: account.clone(),
-                    stream: stream.clone(),
-                    stream_group: of.group.id,
-                    created: consumer.created,
-                    config: Box::new(consumer.config.clone()),
-                }
-            }
-            _ => return,
-        };
+        if self.files.is_leaving(group) {
+            self.waiting.insert(replica);
+            return;
+        }
+        self.waiting.remove(&replica);
+        let Some(asset) = self.known.live(group) else { return };
+        let preferred = asset.group.preferred == self.cx.store;
+        let Some(kind) = AssetKind::of(asset) else { return };
         let record = AssetRecord { founding: new.founding.clone(), kind };
         if let Err(reason) = self.create(group, replica, incarnation.0, record) {
             self.cx.notice(Notice::Text(format!("group {group} cannot be created here: {reason}")));
@@ -200,16 +171,11 @@ impl Shard {
         if self.replicas.get(local.group).is_some_and(|r| r.raft().id() != local.replica) {
             return;
         }
-        let through = self.created_through();
-        if self.store_file.record().created_through < local.replica {
-            let disk = self.cx.disk.clone();
-            let updated = self.store_file.update(&*disk, |r| r.created_through = through);
-            if let Err(error) = updated {
-                self.cx.notice(Notice::Text(format!("the store file cannot be written: {error}")));
-                return;
-            }
-        }
         let LocalReplica { group, replica, .. } = local;
+        if let Err(error) = self.remember_created(group, replica) {
+            self.cx.notice(Notice::Text(format!("the store file cannot be written: {error}")));
+            return;
+        }
         if let Some(consumer) = self.replicas.consumers.get_mut(&group) {
             consumer.deleted(&mut self.cx);
         }
@@ -220,6 +186,16 @@ impl Shard {
         }
         self.replicas.remove(group, &mut self.cx);
         self.catchup.remove(&group);
+    }
+
+    /// The log forgets the replica now; that it was created must not be forgotten with it.
+    fn remember_created(&self, group: GroupId, replica: ReplicaId) -> Result<(), StoreError> {
+        let (slot, through) = (group.slot(), self.created.get(group.slot()));
+        self.update_store(|record| {
+            if record.created.get(slot) < replica {
+                record.created.raise(slot, through);
+            }
+        })
     }
 
     /// Tells meta which replicas are gone for good.
@@ -301,11 +277,11 @@ impl Shard {
         }
     }
 
-    /// Meta is current here once what was committed when it was asked is applied.
+    /// Meta is current here once what was committed when it was asked is known.
     fn confirm_barrier(&mut self) {
-        let Some(applied) = self.replicas.meta.as_ref().map(|m| m.raft.applied()) else { return };
+        let Some(through) = self.known.through() else { return };
         let done = self.own_calls.iter().find_map(|(id, call)| match call {
-            OwnCall::Applied { asked_at, index } if *index <= applied => Some((*id, *asked_at)),
+            OwnCall::Applied { asked_at, index } if *index <= through => Some((*id, *asked_at)),
             _ => None,
         });
         if let Some((id, asked_at)) = done {

@@ -1,6 +1,6 @@
 //! How a shard comes back: from the WAL's groups and the segments.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use flotilla_disk::{Disk, RecoveredGroup, Recovery, StoreFile};
 use flotilla_jsapi::ErrorKind;
@@ -15,6 +15,7 @@ use crate::meta::MetaMachine;
 use crate::notice::Notice;
 use crate::replica::{Machine, Replica};
 use crate::request::{Answer, CallId};
+use crate::share::{Share, shard_of};
 use crate::stream::StreamMachine;
 use crate::time::Now;
 use crate::turn::Cx;
@@ -34,42 +35,50 @@ pub enum RecoverError {
 }
 
 impl Shard {
-    /// Takes up everything that the WAL gave back. A replica that is damaged does not start: it does not vote, and
-    /// says why.
+    /// The shards of a server, as many as `shards`: they take up everything that the WAL gave back. A replica that is
+    /// damaged does not start: it does not vote, and says why.
     ///
     /// # Errors
     /// When nothing that the log says can be relied on.
     pub fn recover(
-        options: ShardOptions,
-        disk: Arc<dyn Disk>,
+        options: &ShardOptions,
+        shards: usize,
+        disk: &Arc<dyn Disk>,
         store_file: StoreFile,
         recovery: Recovery,
         now: Now,
-    ) -> Result<Self, RecoverError> {
-        let mut shard = Self::empty(options, disk, store_file, now);
+    ) -> Result<Vec<Self>, RecoverError> {
+        if let Some(cluster) = store_file.record().cluster_id.filter(|_| recovery.fresh) {
+            return Err(RecoverError::LogGone(cluster));
+        }
+        if !recovery.lost.is_empty() {
+            return Err(RecoverError::Lost(recovery.lost.len()));
+        }
+        let store_file = Arc::new(Mutex::new(store_file));
+        let shard = |share: Share| {
+            Self::empty(options.clone(), share, Arc::clone(disk), Arc::clone(&store_file), now)
+        };
+        let mut all: Vec<Self> = Share::split(shards).map(shard).collect();
         if let Some(torn) = &recovery.torn {
             let text = format!(
                 "the log's last write did not complete before the stop (generation {}, offset {}); it was never \
                  acknowledged and is cut off",
                 torn.generation, torn.offset
             );
-            shard.cx.notice(Notice::Text(text));
-        }
-        if let Some(cluster) = shard.cluster().filter(|_| recovery.fresh) {
-            return Err(RecoverError::LogGone(cluster));
-        }
-        if !recovery.lost.is_empty() {
-            return Err(RecoverError::Lost(recovery.lost.len()));
+            all[0].cx.notice(Notice::Text(text));
         }
         for (group, recovered) in recovery.groups {
-            if let Err(reason) = shard.recover_group(group, recovered) {
-                shard.ended.insert(group, reason.clone());
-                let asset = format!("group {group}");
-                shard.cx.notice(Notice::Ended { asset, replica: ReplicaId::NONE, reason });
-            }
+            all[shard_of(group, shards)].take_up(group, recovered);
         }
-        shard.reconcile_all = true;
-        Ok(shard)
+        Ok(all)
+    }
+
+    fn take_up(&mut self, group: GroupId, recovered: RecoveredGroup) {
+        if let Err(reason) = self.recover_group(group, recovered) {
+            self.ended.insert(group, reason.clone());
+            let asset = format!("group {group}");
+            self.cx.notice(Notice::Ended { asset, replica: ReplicaId::NONE, reason });
+        }
     }
 
     fn recover_group(&mut self, group: GroupId, recovered: RecoveredGroup) -> Result<(), String> {
@@ -92,6 +101,9 @@ impl Shard {
 
     /// Makes the replica that `start` describes, and lets it take part.
     fn take_seat(&mut self, seat: Seat, record: AssetRecord, start: Start) -> Result<(), String> {
+        if seat.group != GroupId::META {
+            self.created.raise(seat.group.slot(), seat.replica);
+        }
         let base = start.base.clone();
         let state = &base.state;
         match record.kind {
@@ -109,6 +121,11 @@ impl Shard {
                 let machine = self.stream_machine(seat.group, &account, *config, created, &base)?;
                 let replica = seat.replica(machine, start, &mut self.cx)?;
                 self.replicas.streams.insert(replica.group, replica);
+            }
+            AssetKind::Consumer { stream_group, .. }
+                if stream_group.slot() != seat.group.slot() =>
+            {
+                return Err(format!("its stream is group {stream_group}, in another slot"));
             }
             AssetKind::Consumer { account, stream, stream_group, created, config } => {
                 let consumer = if base.index == 0 {
@@ -162,8 +179,7 @@ impl Shard {
     }
 
     pub(super) fn keep_bootstrap(&mut self, id: CallId, state: bytes::Bytes) {
-        let disk = self.cx.disk.clone();
-        let kept = self.store_file.update(&*disk, |store| store.bootstrap = state);
+        let kept = self.update_store(|store| store.bootstrap = state);
         let answer = match kept {
             Ok(()) => Answer::Done,
             Err(error) => Answer::Error(ErrorKind::TempStorageFailed.because(error)),
@@ -181,8 +197,7 @@ impl Shard {
         let founder = join.founding.stores.values().next().copied().unwrap_or_default();
         let kind = AssetKind::Meta { cluster: join.cluster, founder };
         let record = AssetRecord { founding: join.founding.clone(), kind };
-        let disk = self.cx.disk.clone();
-        let updated = self.store_file.update(&*disk, |store| store.cluster_id = Some(join.cluster));
+        let updated = self.update_store(|store| store.cluster_id = Some(join.cluster));
         if let Err(error) = updated {
             self.cx.notice(Notice::Text(format!("the store cannot join a cluster: {error}")));
             return;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use flotilla_raft::{Body, GroupId, Message, ReplicaId, Role, StepError, StoreId};
+use flotilla_raft::{Body, GroupId, Message, ReplicaId, Role, Slot, StepError, StoreId};
 
 use super::Shard;
 use crate::bundle::{Digest, Say, Unknown};
@@ -42,13 +42,8 @@ impl Shard {
                 }
             }
             Say::Wake => self.wake(group),
-            Say::Digest(digest) => {
-                if self.shared_with(from, false) != digest {
-                    self.wake_shared(from);
-                    self.cx.say(from, GroupId(0), &Say::WakeShared);
-                }
-            }
-            Say::WakeShared => self.wake_shared(from),
+            Say::Digests(digests) => self.take_digests(from, &digests),
+            Say::WakeShared(slots) => self.wake_shared(from, &slots),
             Say::Offer(offer) => self.take_offer(from, group, *offer),
             Say::Fetch(fetch) => self.take_fetch(from, group, fetch),
             Say::Piece(piece) => self.take_piece(from, group, &piece),
@@ -97,11 +92,11 @@ impl Shard {
         }
     }
 
-    /// What this server believes to be asleep between it and `peer`: of the groups that it leads, or of those that
-    /// the peer leads.
-    fn shared_with(&self, peer: StoreId, we_lead: bool) -> Digest {
-        let mut digest = Digest { groups: 0, hash: 0 };
-        for (_, replica) in self.replicas.iter().filter(|(_, r)| !r.is_awake()) {
+    /// What this shard believes to be asleep between it and `peer`, by slot: of the groups that it leads, or of those
+    /// that the peer leads. By slot, because the peer may have another number of shards.
+    fn shared_with(&self, peer: StoreId, we_lead: bool) -> BTreeMap<Slot, Digest> {
+        let mut digests: BTreeMap<Slot, Digest> = BTreeMap::new();
+        for (group, replica) in self.replicas.iter().filter(|(_, r)| !r.is_awake()) {
             let leader = replica.leader_store();
             let member = || replica.raft().membership().stores.values().any(|s| *s == peer);
             let shared = if we_lead {
@@ -110,11 +105,25 @@ impl Shard {
                 leader == Some(peer)
             };
             if shared {
+                let digest = digests.entry(group.slot()).or_default();
                 digest.groups += 1;
                 digest.hash = digest.hash.wrapping_add(replica.sleep_digest());
             }
         }
-        digest
+        digests
+    }
+
+    /// The peer leads groups that it believes to be asleep; where this server believes otherwise, both wake theirs.
+    fn take_digests(&mut self, from: StoreId, digests: &BTreeMap<Slot, Digest>) {
+        let here = self.shared_with(from, false);
+        let share = self.share;
+        let differs = |slot: &Slot| here.get(slot) != digests.get(slot);
+        let slots: Vec<Slot> =
+            digests.keys().copied().filter(|s| share.holds_slot(*s)).filter(differs).collect();
+        if !slots.is_empty() {
+            self.wake_shared(from, &slots);
+            self.cx.say(from, GroupId(0), &Say::WakeShared(slots));
+        }
     }
 
     pub(super) fn exchange_digests(&mut self) {
@@ -124,17 +133,19 @@ impl Shard {
         self.next_digest = self.cx.now.mono + DIGEST_EVERY;
         let alive: Vec<StoreId> = self.cx.peers.alive().filter(|s| *s != self.cx.store).collect();
         for peer in alive {
-            let digest = self.shared_with(peer, true);
-            if digest.groups > 0 {
-                self.cx.say(peer, GroupId(0), &Say::Digest(digest));
+            let digests = self.shared_with(peer, true);
+            if !digests.is_empty() {
+                self.cx.say(peer, GroupId(0), &Say::Digests(digests));
             }
         }
     }
 
-    /// Wakes every group that `peer` has a part in.
-    fn wake_shared(&mut self, peer: StoreId) {
+    /// Wakes every group of these slots that `peer` has a part in.
+    fn wake_shared(&mut self, peer: StoreId, slots: &[Slot]) {
         for group in self.groups_with(peer) {
-            self.wake(group);
+            if slots.contains(&group.slot()) {
+                self.wake(group);
+            }
         }
     }
 

@@ -1,6 +1,6 @@
 //! What is led here moves towards its desired members and configuration, and meta is told how it is.
 
-use flotilla_meta::{Asset, GroupView, Member, Reported, next_step};
+use flotilla_meta::{AssetConfig, GroupView, Member, Reported, next_step};
 use flotilla_raft::GroupId;
 use flotilla_stream::StreamChange;
 
@@ -30,9 +30,8 @@ impl Shard {
     }
 
     fn tend_members(&mut self, group: GroupId) {
-        let Some(meta) = &self.replicas.meta else { return };
-        let Some(asset) = meta.machine.meta.asset(group) else { return };
-        let wanted = asset.group();
+        let Some(asset) = self.known.live(group) else { return };
+        let wanted = &asset.group;
         let Some(raft) = self.replicas.get(group).map(|r| r.raft()) else { return };
         let recorded = GroupView::is_recorded(wanted, raft.membership());
         if recorded && wanted.is_settled() {
@@ -84,20 +83,19 @@ impl Shard {
 
     /// The asset's own machine gets the configuration that meta has.
     fn tend_config(&mut self, group: GroupId) {
-        let Some(meta) = &self.replicas.meta else { return };
-        match meta.machine.meta.asset(group) {
-            Some(Asset::Stream(wanted)) => {
+        match self.known.live(group).map(|asset| &asset.config) {
+            Some(AssetConfig::Stream(wanted)) => {
                 let Some(stream) = self.replicas.streams.get_mut(&group) else { return };
-                if *stream.machine.stream.config() != wanted.config && !stream.machine.updating {
-                    let change = StreamChange::Update(Box::new(wanted.config.clone()));
+                if stream.machine.stream.config() != wanted && !stream.machine.updating {
+                    let change = StreamChange::Update(Box::new(wanted.clone()));
                     stream.machine.updating =
                         stream.propose_change_of_stream(change, None, &mut self.cx);
                     self.dirty.insert(group);
                 }
             }
-            Some(Asset::Consumer(wanted)) => {
+            Some(AssetConfig::Consumer(wanted)) => {
                 let Some(consumer) = self.replicas.consumers.get_mut(&group) else { return };
-                if consumer.update_config(&wanted.config, &mut self.cx) {
+                if consumer.update_config(wanted, &mut self.cx) {
                     self.dirty.insert(group);
                 }
             }

@@ -1,5 +1,7 @@
 //! The turn.
 
+use std::sync::Arc;
+
 use flotilla_disk::SegmentJob;
 use flotilla_raft::{GroupId, Poisoned};
 
@@ -65,6 +67,7 @@ impl Shard {
                     self.dirty.insert(group);
                 }
             }
+            Input::Standings(standings) => self.take_standings(&standings),
             Input::Call { id, group, request } => self.take_call(id, group, request),
             Input::Answered(id, answer) => self.take_answer(id, answer),
             Input::Heard { store, boot } => self.take_heard(store, boot),
@@ -78,7 +81,7 @@ impl Shard {
 
     fn take_bundle(&mut self, from: flotilla_raft::StoreId, frame: &bytes::Bytes) {
         let mut said = Vec::new();
-        if let Err(error) = unbundle(frame, |group, say| said.push((group, say))) {
+        if let Err(error) = unbundle(frame, self.share, |group, say| said.push((group, say))) {
             let text = format!("a bundle of store {:016x} is dropped: {error}", from.0);
             self.cx.notice(Notice::Text(text));
         }
@@ -109,9 +112,6 @@ impl Shard {
                 let installed = self.replicas.get_mut(group).map(|r| r.installed(&mut self.cx));
                 self.dirty.insert(group);
                 self.check(group, installed.unwrap_or(Ok(())));
-                if group == GroupId::META {
-                    self.reconcile_all = true;
-                }
             }
             After::Base { group, index } => self.base_persisted(group, index),
             After::Destroy { group, replica } => {
@@ -302,7 +302,12 @@ impl Shard {
         let removals = self.files.take_removable().into_iter().map(SegmentJob::remove_all);
         self.cx.out.jobs.extend(removals);
         self.cx.out.jobs.iter().for_each(|job| self.files.started(job.group()));
-        self.cx.out.meta = self.take_meta_feed();
+        if let Some(meta) = &mut self.replicas.meta {
+            let (standings, reconfigured) = meta.take_standings(self.cx.store);
+            self.cx.out.standings = standings.map(Arc::new);
+            self.cx.out.reconfigured = reconfigured;
+            self.cx.out.meta = meta.take_feed();
+        }
         std::mem::take(&mut self.cx.out)
     }
 }

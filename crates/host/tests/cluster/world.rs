@@ -1,56 +1,31 @@
 //! A whole cluster in one thread: shards over in-memory disks, links that deliver in order until they are cut, one
 //! clock, one seed. It runs the very code that servers run; what is replaced is the disk, the link and the clock.
+//!
+//! Servers have different numbers of shards, and other ones in each of their lives.
+
+mod server;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use flotilla_disk::{Disk, MemDisk, StoreFile, Wal, WalBatch, WalOptions};
+use flotilla_disk::MemDisk;
 use flotilla_host::{
     Answer, CallId, Inbound, Input, Join, MILLISECOND, MetaRequest, Now, Output, Publish, Request,
-    Shard, ShardOptions, Totals, WalTicket,
+    Shard, Totals,
 };
-use flotilla_meta::{PeerLimits, ServerInfo};
 use flotilla_raft::{GroupId, Membership, ReplicaId, StoreId};
 use flotilla_stream::{
     AckPolicy, ConsumerConfig, DeliverPolicy, Discard, Retention, StorageKind, StreamConfig,
     Timestamp,
 };
 
+use server::Server;
+
 /// How long a step of the world is.
 const STEP: u64 = 5 * MILLISECOND;
 /// How often servers hear of each other.
 const BEAT: u64 = 100 * MILLISECOND;
-
-pub(crate) struct Server {
-    pub(crate) disk: Arc<MemDisk>,
-    pub(crate) name: String,
-    boot: u64,
-    running: Option<Running>,
-}
-
-struct Running {
-    shard: Shard,
-    wal: Wal,
-    inputs: Vec<Input>,
-    /// Waits for the sync under way.
-    waiting: Vec<(WalTicket, WalBatch)>,
-    /// When the last write was made, and its last ticket, until it is synced.
-    unsynced: Option<(u64, WalTicket)>,
-}
-
-impl Running {
-    /// Writes what waits, unless something is not synced yet.
-    fn write(&mut self, disk: &dyn Disk, now: u64) {
-        if self.unsynced.is_some() || self.waiting.is_empty() {
-            return;
-        }
-        let (tickets, batches): (Vec<_>, Vec<_>) =
-            std::mem::take(&mut self.waiting).into_iter().unzip();
-        self.wal.write(disk, &batches).unwrap();
-        self.unsynced = tickets.last().map(|last| (now, *last));
-    }
-}
 
 pub(crate) struct World {
     pub(crate) servers: BTreeMap<StoreId, Server>,
@@ -63,7 +38,7 @@ pub(crate) struct World {
     next_beat: u64,
     next_call: u64,
     /// Calls of shards under way: the number abroad, who asked, and its own number.
-    owed: Vec<(u64, StoreId, CallId)>,
+    owed: Vec<(u64, (StoreId, usize), CallId)>,
     pub(crate) answers: BTreeMap<u64, Answer>,
     pub(crate) published: Vec<Publish>,
     /// Who leads which group, as they say.
@@ -135,8 +110,7 @@ impl World {
         let server = |n: u64| {
             let store = StoreId(seed.wrapping_mul(1000) + n);
             let disk = Arc::new(MemDisk::new());
-            let name = format!("n{n}");
-            (store, Server { disk, name, boot: 0, running: None })
+            (store, Server::new(disk, format!("n{n}")))
         };
         let mut world = Self {
             servers: (1..=servers).map(server).collect(),
@@ -162,10 +136,10 @@ impl World {
         self.servers.keys().copied().collect()
     }
 
-    /// What a running server's shard holds.
+    /// What a running server's shards hold.
     pub(crate) fn totals(&self, store: StoreId) -> Totals {
-        let running = self.servers[&store].running.as_ref();
-        running.map(|running| running.shard.totals()).unwrap_or_default()
+        let shards = self.servers[&store].running.iter().flat_map(|running| &running.shards);
+        shards.map(Shard::totals).sum()
     }
 
     fn time(&self) -> Now {
@@ -176,36 +150,13 @@ impl World {
     /// Starts a server on what its disk holds.
     pub(crate) fn start(&mut self, store: StoreId) {
         let now = self.time();
-        let server = self.servers.get_mut(&store).unwrap();
-        server.boot += 1;
-        server.disk.restart();
-        let disk: Arc<dyn Disk> = server.disk.clone();
-        let store_file = StoreFile::open_or_create(&*disk, store.0).unwrap();
-        let options = WalOptions { file_size: 1 << 20, ..WalOptions::new(store) };
-        let (wal, recovery) = Wal::open(&*disk, options).unwrap();
-        let limits = PeerLimits { jetstream: true, ..PeerLimits::default() };
-        let info = ServerInfo {
-            store,
-            name: server.name.clone(),
-            cluster: "C1".to_owned(),
-            tags: Vec::new(),
-            limits,
-        };
-        let options = ShardOptions {
-            server: info,
-            boot: server.boot,
-            unique_tag: None,
-            seed: store.0 * 7 + server.boot,
-        };
-        let shard = Shard::recover(options, disk, store_file, recovery, now).unwrap();
-        assert!(shard.ended().is_empty(), "{:?}", shard.ended());
-        server.running =
-            Some(Running { shard, wal, inputs: Vec::new(), waiting: Vec::new(), unsynced: None });
+        self.servers.get_mut(&store).unwrap().start(store, now);
     }
 
     /// Ends a server's process; its disk keeps what was written.
     pub(crate) fn kill(&mut self, store: StoreId) {
         self.servers.get_mut(&store).unwrap().running = None;
+        self.owed.retain(|(_, (from, _), _)| *from != store);
         self.links.retain(|(from, to), _| *from != store && *to != store);
     }
 
@@ -233,7 +184,7 @@ impl World {
 
     pub(crate) fn give(&mut self, store: StoreId, input: Input) {
         if let Some(running) = self.servers.get_mut(&store).and_then(|s| s.running.as_mut()) {
-            running.inputs.push(input);
+            running.give(input);
         }
     }
 
@@ -254,14 +205,8 @@ impl World {
         self.give(first, Input::Join(join));
         self.run(500);
         for store in self.stores() {
-            let info = self.servers[&store].running.as_ref().map(|_| ServerInfo {
-                store,
-                name: self.servers[&store].name.clone(),
-                cluster: "C1".to_owned(),
-                tags: Vec::new(),
-                limits: PeerLimits { jetstream: true, ..PeerLimits::default() },
-            });
-            let register = MetaRequest::Register { info: info.unwrap(), rejoin: true };
+            let info = self.servers[&store].info(store);
+            let register = MetaRequest::Register { info, rejoin: true };
             match self.ask(GroupId::META, &Request::Meta(register)) {
                 Answer::Registered { cluster, replica, founding } if store != first => {
                     self.give(store, Input::Join(Join { cluster, replica, founding }));
@@ -325,9 +270,15 @@ impl World {
     fn settle_calls(&mut self) {
         for (abroad, from, id) in std::mem::take(&mut self.owed) {
             match self.answers.remove(&abroad) {
-                Some(answer) => self.give(from, Input::Answered(id, Some(answer))),
+                Some(answer) => self.give_to(from, Input::Answered(id, Some(answer))),
                 None => self.owed.push((abroad, from, id)),
             }
+        }
+    }
+
+    fn give_to(&mut self, (store, shard): (StoreId, usize), input: Input) {
+        if let Some(running) = self.servers.get_mut(&store).and_then(|s| s.running.as_mut()) {
+            running.inputs[shard].push(input);
         }
     }
 
@@ -362,38 +313,12 @@ impl World {
     fn turn(&mut self, store: StoreId) {
         let now = self.time();
         let Some(server) = self.servers.get_mut(&store) else { return };
-        let (disk, Some(running)) = (server.disk.clone(), server.running.as_mut()) else { return };
-        // What was written in an earlier step is synced in this one.
-        let synced = |(since, _): &mut (u64, WalTicket)| *since + self.sync_time <= self.now;
-        if let Some((_, last)) = running.unsynced.take_if(synced) {
-            running.wal.sync(&*disk).unwrap();
-            running.inputs.push(Input::Persisted(last));
-            running.write(&*disk, self.now);
+        for (shard, output) in server.turn(now, self.sync_time) {
+            self.carry_out(store, shard, output);
         }
-        let due = running.shard.next_deadline().is_some_and(|at| at <= self.now);
-        if running.inputs.is_empty() && !due {
-            return;
-        }
-        let inputs = std::mem::take(&mut running.inputs);
-        let output = running.shard.turn(now, inputs);
-        self.carry_out(store, output);
     }
 
-    fn carry_out(&mut self, store: StoreId, output: Output) {
-        let disk = self.servers[&store].disk.clone();
-        let running = self.servers.get_mut(&store).unwrap().running.as_mut().unwrap();
-        if let Some((ticket, batch)) = output.wal {
-            running.waiting.push((ticket, batch));
-            running.write(&*disk, self.now);
-        }
-        for job in output.jobs {
-            let result = job.run(&*disk);
-            running.inputs.push(Input::Flushed { group: job.group(), job: job.id(), result });
-        }
-        let pressure = running.wal.pressure();
-        if !pressure.pins.is_empty() && running.unsynced.is_none() {
-            running.inputs.push(Input::Pressure(pressure.pins.iter().map(|p| p.group).collect()));
-        }
+    fn carry_out(&mut self, store: StoreId, shard: usize, output: Output) {
         for leading in output.leading {
             let known = self.leaders.get(&leading.group).copied();
             if leading.leads && known.is_none_or(|(term, _)| term <= leading.term) {
@@ -417,17 +342,17 @@ impl World {
         }
         self.answers.extend(output.answers.into_iter().map(|(id, answer)| (id.0, answer)));
         for (id, group, request) in output.calls {
-            self.relay_call(store, id, group, request);
+            self.relay_call((store, shard), id, group, request);
         }
         self.published.extend(output.publishes);
     }
 
     /// A call of a shard itself: to the leader's shard, with its answer brought back a step later.
-    fn relay_call(&mut self, from: StoreId, id: CallId, group: GroupId, request: Request) {
+    fn relay_call(&mut self, from: (StoreId, usize), id: CallId, group: GroupId, request: Request) {
         let leader = self.leaders.get(&group).map(|(_, s)| *s);
-        let reachable = leader.filter(|l| *l == from || self.connected(*l, from));
+        let reachable = leader.filter(|l| *l == from.0 || self.connected(*l, from.0));
         let Some(leader) = reachable.filter(|l| self.servers[l].running.is_some()) else {
-            return self.give(from, Input::Answered(id, None));
+            return self.give_to(from, Input::Answered(id, None));
         };
         let abroad = self.next_call;
         self.next_call += 1;

@@ -62,7 +62,8 @@ async fn a_stream_lives_from_its_creation_to_its_deletion() {
         let replicas: Vec<_> =
             cluster.replicas.iter().map(|r| (r.name.as_str(), r.peer.as_str())).collect();
         assert_eq!(replicas, [("n2", "44jzkV9D"), ("n3", "BXScrY9i")]);
-        assert_eq!(cluster.raft_group.as_deref(), Some("S-R3F-2"));
+        let group = server.group("S", None);
+        assert_eq!(cluster.raft_group, Some(format!("S-R3F-{group}")));
     }
     let changed = r#"{"name":"S","subjects":["orders.>"],"num_replicas":3,"max_msgs":5}"#;
     let updated: StreamInfo = server.ok(ReplyKind::StreamUpdate, "STREAM.UPDATE.S", changed).await;

@@ -133,7 +133,7 @@ impl Ingest {
         .and_then(|body| self.check(message, (stream, consumer), body));
         let taken = checked.and_then(|body| {
             let input = ConsumerInput::Pull(pull_request(reply, body));
-            let is_taken = self.inbox.consumer(group, reply.len(), input);
+            let is_taken = self.inboxes.of(group).consumer(group, reply.len(), input);
             if is_taken { Ok(()) } else { Err(Status::MaxWaitingExceeded) }
         });
         if let Err(status) = taken {
@@ -184,7 +184,8 @@ impl Ingest {
             kind,
             reply: reply.map(Arc::from),
         };
-        if !self.inbox.consumer(group, size, ConsumerInput::Ack(ack)) && reply.is_some() {
+        if !self.inboxes.of(group).consumer(group, size, ConsumerInput::Ack(ack)) && reply.is_some()
+        {
             self.nobody(message);
         }
     }

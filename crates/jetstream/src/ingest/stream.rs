@@ -29,12 +29,11 @@ pub(super) struct Intake {
 
 impl Intake {
     pub(super) fn new(
-        router: &RouterHandle,
-        inbox: &Arc<Inbox>,
+        router: RouterHandle,
+        inbox: Arc<Inbox>,
         group: GroupId,
         stream: String,
     ) -> Self {
-        let (router, inbox) = (router.clone(), Arc::clone(inbox));
         Self { router, inbox, group, stream, no_ack: AtomicBool::new(false) }
     }
 

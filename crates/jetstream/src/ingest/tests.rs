@@ -35,7 +35,7 @@ async fn a_stream_listens_to_its_subjects_while_it_is_led_here() {
     let mut server = with_stream().await;
     let group = server.group("S", None);
     assert!(!server.account.has_interest("a.1"));
-    server.ingest.leading(group, true);
+    server.ingest.lead(group);
     server.publish("a.1", Some("_R.1"), "NATS/1.0 503\r\nX: y\r\n\r\n", "one");
     let Input::Publish { group: to, messages } = server.input().await else { panic!("a publish") };
     assert_eq!((to, messages.len()), (group, 1));
@@ -47,18 +47,18 @@ async fn a_stream_listens_to_its_subjects_while_it_is_led_here() {
     // Another configuration.
     let body = r#"{"name":"S","subjects":["a.>","c"]}"#;
     server.request("$JS.API.STREAM.UPDATE.S", body).await;
-    server.ingest.leading(group, true);
+    server.ingest.refresh(Some(&[group]));
     let heard = ["a.1", "a.1.2", "b", "c"].map(|subject| server.account.has_interest(subject));
     assert_eq!(heard, [true, true, false, true]);
 
-    server.ingest.leading(group, false);
+    server.ingest.cede(group);
     assert!(!server.account.has_interest("c"));
 }
 
 #[tokio::test]
 async fn a_message_with_too_many_headers_is_refused_before_it_is_stored() {
     let mut server = with_stream().await;
-    server.ingest.leading(server.group("S", None), true);
+    server.ingest.lead(server.group("S", None));
     let headers = format!("NATS/1.0\r\nX: {}\r\n\r\n", "y".repeat(66_000));
     let (_, refusal) = server.request_with("a.1", &headers, "one").await;
     let refusal: PubAckReply = serde_json::from_slice(&refusal).unwrap();

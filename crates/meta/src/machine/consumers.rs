@@ -46,6 +46,7 @@ impl Meta {
         // A stream that is short of a replica takes consumers that are as short.
         let wanted =
             usize::from(consumer_replicas(&of.config, &create.config)).min(of.group.desired.len());
+        let slot = of.group.id.slot();
         let on = (create.stores.as_slice(), create.preferred);
         self.check_stores(on, wanted)?;
         if let Some(&store) = create.stores.iter().find(|s| of.group.member_on(**s).is_none()) {
@@ -55,7 +56,7 @@ impl Meta {
         let (account, stream) = (account.to_owned(), stream.to_owned());
         let name =
             AssetName::Consumer { account: account.clone(), stream: stream.clone(), consumer };
-        let group = self.found_group(on, name.clone());
+        let group = self.found_group(on, slot, name.clone());
         deltas.push(Delta::asset(AssetChange::Created, group.id, name, on.0));
         let asset = ConsumerAsset { created: self.time, config: create.config, group };
         let reply = Reply::Created(consumer_ref(&asset));

@@ -213,7 +213,9 @@ impl Meta {
     ) -> Result<Reply, MetaError> {
         let (AssetName::Stream { account, stream } | AssetName::Consumer { account, stream, .. }) =
             name;
-        let group = self.found_group(on, name.clone());
+        // A consumer follows its stream into the same slot, and so does what comes after either.
+        let slot = self.stream(account, stream).ok_or(MetaError::StreamNotFound)?.group.id.slot();
+        let group = self.found_group(on, slot, name.clone());
         let asset = self
             .accounts
             .get_mut(account)

@@ -13,7 +13,7 @@ mod tests;
 
 use std::collections::BTreeMap;
 
-use flotilla_raft::{GroupId, ReplicaId, StoreId};
+use flotilla_raft::{GroupId, ReplicaId, Slot, StoreId};
 use flotilla_stream::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -113,8 +113,9 @@ impl Meta {
             Command::RegisterServer { info, rejoin } => self.register_server(info, rejoin, deltas),
             Command::UpdateServer { info } => self.update_server(info, deltas),
             Command::RemoveServer { store } => self.remove_server(store, deltas),
-            Command::CreateStream { account, config, stores, preferred, max_streams } => {
-                self.create_stream(account, config, (&stores, preferred), max_streams, deltas)
+            Command::CreateStream { account, config, stores, preferred, slot, max_streams } => {
+                let create = streams::Create { config, stores, preferred, slot, max_streams };
+                self.create_stream(account, create, deltas)
             }
             Command::UpdateStream { account, config, changes } => {
                 self.update_stream(&account, config, &changes, deltas)
@@ -146,7 +147,7 @@ impl Meta {
             }
             Command::ReportMembers { group, report } => self.report_members(group, report, deltas),
             Command::ConfirmDestroyed { store, replicas } => {
-                Ok(self.confirm_destroyed(store, &replicas))
+                Ok(self.confirm_destroyed(store, &replicas, deltas))
             }
         }
     }
@@ -299,15 +300,9 @@ impl Meta {
         self.groups.keys().filter_map(|&group| Some((group, self.asset(group)?)))
     }
 
-    /// Whether it is recorded that `replica` is out of a group that lives. Only then may its store
-    /// destroy it.
-    ///
-    /// A replica not allocated yet is never out: this machine lags, as it may after a restart, and
-    /// does not know that the replica will be added.
-    #[must_use]
-    pub fn excludes(&self, group: GroupId, replica: ReplicaId) -> bool {
-        replica <= self.last_replica
-            && self.asset(group).is_some_and(|a| a.group().excludes(replica))
+    /// The last replica id that was given away.
+    pub(crate) fn last_replica(&self) -> ReplicaId {
+        self.last_replica
     }
 
     /// What was deleted and is not confirmed by every store yet.
@@ -340,9 +335,10 @@ impl Meta {
     fn found_group(
         &mut self,
         (stores, preferred): (&[StoreId], StoreId),
+        slot: Slot,
         name: AssetName,
     ) -> AssetGroup {
-        self.last_group.0 += 1;
+        self.last_group = self.last_group.next_in(slot);
         self.last_incarnation.0 += 1;
         let members =
             stores.iter().map(|&store| Member { replica: self.next_replica(), store }).collect();

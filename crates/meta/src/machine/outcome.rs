@@ -76,6 +76,13 @@ pub enum Delta {
         /// The stores that hold, held or shall hold a replica.
         stores: Vec<StoreId>,
     },
+    /// A store has nothing left of a replica that is out of this group, or whose asset is gone: it is not waited for.
+    Confirmed {
+        /// The group.
+        group: GroupId,
+        /// The store.
+        store: StoreId,
+    },
 }
 
 /// What changed about an asset.
@@ -112,6 +119,7 @@ impl Delta {
         match self {
             Self::Server(_) => true,
             Self::Asset { stores, .. } => stores.contains(&store),
+            Self::Confirmed { store: confirmed, .. } => *confirmed == store,
         }
     }
 }
@@ -132,6 +140,10 @@ pub(super) fn fold(previous: u64, command: &[u8], outcome: &Outcome, meta: &Meta
                 number(store.0);
                 number(meta.server(*store).map_or(0, |s| s.replica.0));
                 number(u64::from(meta.is_member(*store)));
+            }
+            Delta::Confirmed { group, store } => {
+                number(group.0);
+                number(store.0);
             }
             Delta::Asset { change, group, stores, .. } => {
                 number(*change as u64);

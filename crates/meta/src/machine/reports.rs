@@ -45,8 +45,10 @@ impl Meta {
         &mut self,
         store: StoreId,
         replicas: &[(GroupId, ReplicaId)],
+        deltas: &mut Vec<Delta>,
     ) -> Reply {
         for &(id, replica) in replicas {
+            deltas.push(Delta::Confirmed { group: id, store });
             if let Some(tombstone) = self.tombstones.get_mut(&id) {
                 tombstone.holders.retain(|r, s| (*r, *s) != (replica, store));
                 if tombstone.holders.is_empty() {

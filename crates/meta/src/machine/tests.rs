@@ -35,23 +35,20 @@ fn a_subject_belongs_to_one_stream_of_an_account() {
     log.stream(stream_config("T", &["b"], 1), &[1]);
     assert_eq!(log.refused(update(stream_config("T", &["b", "c"], 1), vec![])).err_code(), 10065);
     // Another account has its own subjects.
-    let elsewhere = create_stream(stream_config("S", &["a.*"], 1), &[1]);
-    let Command::CreateStream { config, stores, preferred, .. } = elsewhere else { unreachable!() };
-    let account = "B".to_owned();
-    log.ok(Command::CreateStream { account, config, stores, preferred, max_streams: Some(1) });
+    let mut elsewhere = create_stream(stream_config("S", &["a.*"], 1), &[1]);
+    let Command::CreateStream { account, max_streams, .. } = &mut elsewhere else { unreachable!() };
+    *account = "B".to_owned();
+    *max_streams = Some(1);
+    log.ok(elsewhere);
 }
 
 #[test]
 fn limits_of_streams_and_consumers_hold_at_apply() {
     let mut log = Log::new(1);
     log.stream(stream_config("S", &["a"], 1), &[1]);
-    let Command::CreateStream { account, config, stores, preferred, .. } =
-        create_stream(stream_config("T", &["b"], 1), &[1])
-    else {
-        unreachable!()
-    };
-    let limited =
-        Command::CreateStream { account, config, stores, preferred, max_streams: Some(1) };
+    let mut limited = create_stream(stream_config("T", &["b"], 1), &[1]);
+    let Command::CreateStream { max_streams, .. } = &mut limited else { unreachable!() };
+    *max_streams = Some(1);
     assert_eq!(log.refused(limited).err_code(), 10027);
 
     let mut config = stream_config("U", &["u"], 1);

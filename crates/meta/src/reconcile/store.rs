@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use flotilla_raft::{GroupId, Membership, ReplicaId, StoreId};
 
-use crate::asset::{AssetGroup, Incarnation};
-use crate::machine::Meta;
+use crate::asset::Incarnation;
+use crate::standing::{LiveAsset, Standing};
 
 /// A replica that has files on this store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -31,8 +31,7 @@ pub struct NewReplica {
 /// One thing to do on a store.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Action {
-    /// Create this replica, with an empty log, and remember durably that it was: `created_through`
-    /// is its id now.
+    /// Create this replica, with an empty log, and remember durably that it was.
     Create(NewReplica),
     /// Destroy this replica's files: the asset was deleted, or the replica is recorded as out of
     /// its group.
@@ -57,40 +56,41 @@ pub enum Action {
     },
 }
 
-/// Compares one store with the meta machine.
-#[derive(Clone, Copy, Debug)]
+/// Compares one store, or a share of its groups, with what meta decided.
+#[derive(Clone, Copy)]
 pub struct StoreReconciler<'a> {
-    /// This server's meta machine.
-    pub meta: &'a Meta,
     /// This store.
     pub store: StoreId,
-    /// The highest replica id ever created on this store. Ids grow in the order of the log and
-    /// creations are asked for in that order, so an id at or below it that is not here was created
-    /// and lost.
-    pub created_through: ReplicaId,
-    /// Whether this server's meta is known to contain every command committed before now (by a read
-    /// index, say). A machine that lags, after a restart, knows less than the files do.
+    /// Whether a replica was created on this store once, be it here or not.
+    ///
+    /// Ids grow in the order of the log, and the creations of one slot are carried out in that order: an id at or
+    /// below the highest one created in its slot was created.
+    pub was_created: &'a dyn Fn(GroupId, ReplicaId) -> bool,
+    /// Whether what this server knows of meta contains every command committed before now (by a read
+    /// index, say). One that lags, after a restart, knows less than the files do.
     pub meta_current: bool,
 }
 
 impl StoreReconciler<'_> {
     /// Everything to do, creations first and in ascending order of replicas: carry them out in this
-    /// order. The meta group's own replica is not an asset and is left alone.
+    /// order. `standings` are all that concern the store. The meta group's own replica is not an asset and is left alone.
     #[must_use]
-    pub fn all(&self, local: &[LocalReplica]) -> Vec<Action> {
+    pub fn all(
+        &self,
+        standings: &BTreeMap<GroupId, Standing>,
+        local: &[LocalReplica],
+    ) -> Vec<Action> {
         let mut by_group: BTreeMap<GroupId, Vec<LocalReplica>> = BTreeMap::new();
         for replica in local.iter().filter(|r| r.group != GroupId::META) {
             by_group.entry(replica.group).or_default().push(*replica);
         }
         let mut actions = Vec::new();
-        for (group, _) in self.meta.groups() {
-            self.group(group, &by_group.remove(&group).unwrap_or_default(), &mut actions);
-        }
-        for group in self.meta.tombstones().keys() {
-            self.group(*group, &by_group.remove(group).unwrap_or_default(), &mut actions);
+        for (group, standing) in standings {
+            let local = by_group.remove(group).unwrap_or_default();
+            self.group(*group, standing, &local, &mut actions);
         }
         for (group, replicas) in by_group {
-            self.group(group, &replicas, &mut actions);
+            self.group(group, &Standing::Unknown, &replicas, &mut actions);
         }
         actions.sort_by_key(|action| match action {
             Action::Create(new) => (false, new.local.replica),
@@ -101,30 +101,37 @@ impl StoreReconciler<'_> {
 
     /// What to do about one group, of which `local` are the replicas here. For several groups named
     /// by one command's deltas, go through the groups in ascending order.
-    pub fn group(&self, group: GroupId, local: &[LocalReplica], actions: &mut Vec<Action>) {
-        if let Some(asset) = self.meta.asset(group) {
-            self.live(asset.group(), local, actions);
-        } else if let Some(tombstone) = self.meta.tombstones().get(&group) {
-            let (deleted, others): (Vec<&LocalReplica>, Vec<_>) =
-                local.iter().partition(|r| r.incarnation == tombstone.incarnation);
-            actions.extend(deleted.into_iter().map(|r| Action::Destroy(*r)));
-            self.put_aside(others, actions);
-            let waiting = tombstone.holders.iter().filter(|(_, store)| **store == self.store);
-            for (&replica, _) in
-                waiting.filter(|(replica, _)| local.iter().all(|r| r.replica != **replica))
-            {
-                actions.push(Action::Confirm { group, replica });
+    pub fn group(
+        &self,
+        group: GroupId,
+        standing: &Standing,
+        local: &[LocalReplica],
+        actions: &mut Vec<Action>,
+    ) {
+        match standing {
+            Standing::Live(asset) => self.live(asset, local, actions),
+            Standing::Deleted(tombstone) => {
+                let (deleted, others): (Vec<&LocalReplica>, Vec<_>) =
+                    local.iter().partition(|r| r.incarnation == tombstone.incarnation);
+                actions.extend(deleted.into_iter().map(|r| Action::Destroy(*r)));
+                self.put_aside(others, actions);
+                let waiting = tombstone.holders.iter().filter(|(_, store)| **store == self.store);
+                for (&replica, _) in
+                    waiting.filter(|(replica, _)| local.iter().all(|r| r.replica != **replica))
+                {
+                    actions.push(Action::Confirm { group, replica });
+                }
             }
-        } else {
-            self.put_aside(local, actions);
+            Standing::Unknown => self.put_aside(local, actions),
         }
     }
 
-    fn live(&self, group: &AssetGroup, local: &[LocalReplica], actions: &mut Vec<Action>) {
+    fn live(&self, asset: &LiveAsset, local: &[LocalReplica], actions: &mut Vec<Action>) {
+        let group = &asset.group;
         let is_here = |replica| local.iter().any(|r| r.replica == replica);
         for member in group.needed_on(self.store).filter(|m| !is_here(m.replica)) {
             let (id, replica, incarnation) = (group.id, member.replica, group.incarnation);
-            if replica > self.created_through {
+            if !(self.was_created)(id, replica) {
                 let local = LocalReplica { group: id, replica, incarnation };
                 actions.push(Action::Create(NewReplica {
                     local,
@@ -137,12 +144,12 @@ impl StoreReconciler<'_> {
         for replica in local {
             if replica.incarnation != group.incarnation {
                 self.put_aside([replica], actions);
-            } else if self.meta.excludes(group.id, replica.replica) {
+            } else if asset.excludes(replica.replica) {
                 actions.push(Action::Destroy(*replica));
             }
         }
         for member in group.former.iter().filter(|m| m.store == self.store) {
-            if self.meta.excludes(group.id, member.replica) && !is_here(member.replica) {
+            if asset.excludes(member.replica) && !is_here(member.replica) {
                 actions.push(Action::Confirm { group: group.id, replica: member.replica });
             }
         }

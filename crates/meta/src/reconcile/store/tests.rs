@@ -1,14 +1,20 @@
 use proptest::prelude::*;
 
+use flotilla_raft::Slot;
+
 use super::*;
+use crate::asset::AssetGroup;
 use crate::command::{Command, Seat};
 use crate::fixture::*;
+use crate::machine::Meta;
 
-/// A store that does what it is told.
+/// A store, or the share of one that one of two shards drives, that does what it is told.
 struct Disk {
     store: StoreId,
+    /// The parity of its slots; both without.
+    shard: Option<u8>,
     local: Vec<LocalReplica>,
-    created_through: ReplicaId,
+    created_through: BTreeMap<Slot, ReplicaId>,
     created: Vec<ReplicaId>,
     quarantined: Vec<LocalReplica>,
 }
@@ -18,21 +24,23 @@ impl Disk {
         let (local, created, quarantined) = (vec![], vec![], vec![]);
         Self {
             store: StoreId(store),
+            shard: None,
             local,
-            created_through: ReplicaId::NONE,
+            created_through: BTreeMap::new(),
             created,
             quarantined,
         }
     }
 
     fn actions(&self, meta: &Meta, meta_current: bool) -> Vec<Action> {
-        let reconciler = StoreReconciler {
-            meta,
-            store: self.store,
-            created_through: self.created_through,
-            meta_current,
+        let was_created = |group: GroupId, replica| {
+            self.created_through.get(&group.slot()).is_some_and(|through| replica <= *through)
         };
-        reconciler.all(&self.local)
+        let reconciler =
+            StoreReconciler { store: self.store, was_created: &was_created, meta_current };
+        let mut standings = meta.standings(self.store);
+        standings.retain(|group, _| self.shard.is_none_or(|shard| group.slot().0 % 2 == shard));
+        reconciler.all(&standings, &self.local)
     }
 
     /// Carries out everything; what meta is to be told.
@@ -41,8 +49,9 @@ impl Disk {
         for action in self.actions(meta, meta_current) {
             match action {
                 Action::Create(new) => {
-                    assert!(new.local.replica > self.created_through, "created twice");
-                    self.created_through = new.local.replica;
+                    let LocalReplica { group, replica, .. } = new.local;
+                    let before = self.created_through.insert(group.slot(), replica);
+                    assert!(before.is_none_or(|before| replica > before), "created twice");
                     self.created.push(new.local.replica);
                     self.local.push(new.local);
                 }
@@ -191,12 +200,14 @@ proptest! {
     #[test]
     fn stores_end_up_with_what_meta_wants(
         moves in proptest::collection::vec((0_u8..5, 0_usize..3, 1_u64..6), 1..40),
-        lags in proptest::collection::vec(0_usize..3, 40),
+        lags in proptest::collection::vec((0_usize..3, 0_usize..2), 40),
     ) {
         let mut log = Log::new(5);
-        let mut disks: Vec<_> = (1..=5).map(Disk::new).collect();
+        // Two shards on each store, and each of them is late in its own way.
+        let shard = |n: u64| Disk { shard: Some(u8::from(n > 5)), ..Disk::new((n - 1) % 5 + 1) };
+        let mut disks: Vec<_> = (1..=10).map(shard).collect();
         let mut history = vec![log.meta.clone()];
-        for ((what, which, store), lag) in moves.into_iter().zip(lags) {
+        for ((what, which, store), (lag, shard)) in moves.into_iter().zip(lags) {
             let name = ["S", "T", "U"][which];
             let exists = log.meta.stream(ACCOUNT, name).is_some();
             match what {
@@ -217,9 +228,9 @@ proptest! {
                 _ => disks[which].report(&mut log),
             }
             history.push(log.meta.clone());
-            // One store acts on what it knew a while ago.
+            // One shard acts on what it knew a while ago.
             let seen = &history[history.len() - 1 - lag.min(history.len() - 1)];
-            let at = usize::try_from(store - 1).unwrap();
+            let at = usize::try_from(store - 1).unwrap() + 5 * shard;
             disks[at].reconcile(seen, false);
         }
         log.settle_all();
@@ -229,7 +240,8 @@ proptest! {
         prop_assert!(log.meta.tombstones().is_empty());
         for disk in &disks {
             prop_assert_eq!(disk.actions(&log.meta, true), []);
-            let members = log.groups().filter_map(|g| g.member_on(disk.store));
+            let mine = |g: &&AssetGroup| Some(g.id.slot().0 % 2) == disk.shard;
+            let members = log.groups().filter(mine).filter_map(|g| g.member_on(disk.store));
             let mut wanted: Vec<_> = members.map(|m| m.replica).collect();
             let mut here: Vec<_> = disk.local.iter().map(|r| r.replica).collect();
             here.sort_unstable();

@@ -1,0 +1,101 @@
+//! What meta decided for this store, on its way from the shard that has the meta group's replica to all of them.
+
+use std::collections::BTreeMap;
+
+use flotilla_meta::{AssetChange, Delta, LiveAsset, Standing};
+use flotilla_raft::{GroupId, StoreId};
+
+use crate::meta::MetaMachine;
+use crate::replica::Replica;
+use crate::share::Share;
+
+/// How groups stand with meta, as far as they concern this store.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Standings {
+    /// Everything up to this index of meta's log is said.
+    through: u64,
+    /// Whether these are all that concern this store, and not only what changed.
+    whole: bool,
+    groups: BTreeMap<GroupId, Standing>,
+}
+
+impl Replica<MetaMachine> {
+    /// What was decided since the last call, and which configurations that changed. An index that decides nothing
+    /// counts too: who waits for it would wait for ever.
+    pub(crate) fn take_standings(&mut self, store: StoreId) -> (Option<Standings>, Vec<GroupId>) {
+        let through = self.raft.applied();
+        let machine = &mut self.machine;
+        let deltas = std::mem::take(&mut machine.deltas);
+        let whole = std::mem::take(&mut machine.replaced);
+        if !whole && deltas.is_empty() && through == machine.said {
+            return (None, Vec::new());
+        }
+        machine.said = through;
+        if !deltas.is_empty() {
+            machine.steward.begin();
+        }
+        let mut reconfigured = Vec::new();
+        let mut groups = if whole { machine.meta.standings(store) } else { BTreeMap::new() };
+        for delta in deltas {
+            let group = match &delta {
+                Delta::Server(_) => continue,
+                Delta::Asset { group, .. } | Delta::Confirmed { group, .. } => *group,
+            };
+            if matches!(delta, Delta::Asset { change: AssetChange::Config, .. }) {
+                reconfigured.push(group);
+            }
+            if delta.concerns(store) && !whole {
+                groups.insert(group, machine.meta.standing(group));
+            }
+        }
+        (Some(Standings { through, whole, groups }), reconfigured)
+    }
+}
+
+/// What a shard knows of it.
+#[derive(Debug, Default)]
+pub(crate) struct Known {
+    through: Option<u64>,
+    groups: BTreeMap<GroupId, Standing>,
+}
+
+impl Known {
+    /// Takes in what is said of the groups of `share`. Returns those to look at; `None` is all of them.
+    pub(crate) fn learn(&mut self, standings: &Standings, share: Share) -> Option<Vec<GroupId>> {
+        self.through = Some(standings.through);
+        if standings.whole {
+            self.groups.clear();
+        }
+        let ours = standings.groups.iter().filter(|(group, _)| share.holds(**group));
+        self.groups.extend(ours.clone().map(|(group, standing)| (*group, standing.clone())));
+        (!standings.whole).then(|| ours.map(|(group, _)| *group).collect())
+    }
+
+    /// Forgets what is of no concern any more: nothing of it is wanted here, and nothing is left.
+    pub(crate) fn forget(&mut self, store: StoreId, is_here: impl Fn(GroupId) -> bool) {
+        self.groups.retain(|group, standing| standing.concerns(store) || is_here(*group));
+    }
+
+    /// How far meta's log is known; `None` before anything is.
+    pub(crate) fn through(&self) -> Option<u64> {
+        self.through
+    }
+
+    /// All that concern this store, and perhaps some that did.
+    pub(crate) fn groups(&self) -> &BTreeMap<GroupId, Standing> {
+        &self.groups
+    }
+
+    /// How a group stands.
+    pub(crate) fn standing(&self, group: GroupId) -> &Standing {
+        self.groups.get(&group).unwrap_or(&Standing::Unknown)
+    }
+
+    /// The asset of a group, if it lives.
+    pub(crate) fn live(&self, group: GroupId) -> Option<&LiveAsset> {
+        match self.standing(group) {
+            Standing::Live(asset) => Some(asset),
+            Standing::Deleted(_) | Standing::Unknown => None,
+        }
+    }
+}

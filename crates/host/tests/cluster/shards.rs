@@ -1,0 +1,78 @@
+//! Servers with different numbers of shards, which come back with others.
+
+use std::collections::BTreeSet;
+
+use flotilla_host::{Answer, MetaRequest, Request, Totals};
+use flotilla_raft::{GroupId, StoreId};
+
+use super::world::World;
+use super::{acknowledged, check, cluster, create_consumer, create_stream};
+
+fn delete_stream(world: &mut World, name: &str) {
+    let (account, stream) = ("$G".to_owned(), name.to_owned());
+    let request = Request::Meta(MetaRequest::DeleteStream { account, stream });
+    assert_eq!(world.ask(GroupId::META, &request), Answer::Done);
+}
+
+fn totals(world: &World) -> Vec<Totals> {
+    world.stores().into_iter().map(|store| world.totals(store)).collect()
+}
+
+/// Streams with a consumer each come and go, and in between all servers stop, some by power loss, and come back with
+/// other numbers of shards. No replica is taken for lost, none is left behind, and nothing that was acknowledged is
+/// missing.
+#[test]
+fn groups_are_taken_up_by_whichever_shard_drives_their_slot_now() {
+    for seed in 0..6 {
+        let (mut world, first) = cluster(40 + seed);
+        world.publish(first, "S.a", "ack.1", "payload 1");
+        world.run(500);
+        let mut live = BTreeSet::from(["S".to_owned()]);
+        for round in 0..4 {
+            for n in 0..6 {
+                let name = format!("S{round}x{n}");
+                create_stream(&mut world, &name, 3);
+                create_consumer(&mut world, &name, "C");
+                live.insert(name);
+            }
+            // The newest one too: what was created must be remembered although the log forgets it.
+            for n in [1, 3, 5] {
+                let name = format!("S{round}x{n}");
+                delete_stream(&mut world, &name);
+                live.remove(&name);
+            }
+            if round % 2 == 0 {
+                world.run(500 * seed);
+            }
+            for (n, store) in world.stores().into_iter().enumerate() {
+                stop(&mut world, store, (seed + n as u64).is_multiple_of(2), seed * 10 + round);
+            }
+            world.leaders.clear();
+            for store in world.stores() {
+                world.start(store);
+            }
+            world.run(3_000);
+        }
+        world.run(8_000);
+        for totals in totals(&world) {
+            let consumers = live.len() - 1;
+            assert_eq!(totals.streams, live.len() as u64, "seed {seed}: {totals:?}");
+            assert_eq!(totals.consumers, consumers as u64, "seed {seed}: {totals:?}");
+            assert!(totals.ended.is_empty(), "seed {seed}: {totals:?}");
+        }
+        let led = |count: fn(&Totals) -> u64| totals(&world).iter().map(count).sum::<u64>();
+        assert_eq!(led(|t| t.streams_led), live.len() as u64, "seed {seed}");
+        assert_eq!(led(|t| t.consumers_led), live.len() as u64 - 1, "seed {seed}");
+        let acked = acknowledged(&world);
+        assert_eq!(acked.len(), 1);
+        check(&mut world, first, &acked);
+    }
+}
+
+fn stop(world: &mut World, store: StoreId, power: bool, seed: u64) {
+    if power {
+        world.power_loss(store, seed);
+    } else {
+        world.kill(store);
+    }
+}

@@ -1,0 +1,107 @@
+//! The ways into this server's shards.
+
+use std::sync::Arc;
+
+use flotilla_host::{Addressee, Input, addressed, shard_of};
+use flotilla_raft::GroupId;
+
+use crate::inbox::Inbox;
+
+/// The inboxes of all shards, in their order. There is at least one.
+pub(crate) struct Inboxes(Vec<Arc<Inbox>>);
+
+impl Inboxes {
+    /// For so many shards, of at least one.
+    pub(crate) fn new(shards: usize) -> Self {
+        Self((0..shards.max(1)).map(|_| Arc::default()).collect())
+    }
+
+    /// The inbox of the shard that drives `group`.
+    pub(crate) fn of(&self, group: GroupId) -> &Arc<Inbox> {
+        &self.0[shard_of(group, self.0.len())]
+    }
+
+    /// All of them.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Arc<Inbox>> {
+        self.0.iter()
+    }
+
+    /// Gives an input to the shards that it is for. Returns whether all of them took it. What is the end of a shard's
+    /// own doing goes into its inbox, and not here.
+    pub(crate) fn tell(&self, input: Input) -> bool {
+        match input.addressee() {
+            Addressee::Group(group) => self.of(group).push(input),
+            Addressee::All => self.tell_each(&input, |each| (0..self.0.len()).for_each(each)),
+            Addressee::Frame => match &input {
+                Input::Bundle { frame, .. } => {
+                    self.tell_each(&input, |each| addressed(frame, self.0.len(), each))
+                }
+                _ => false,
+            },
+            Addressee::Doer => false,
+        }
+    }
+
+    fn tell_each(&self, input: &Input, shards: impl FnOnce(&mut dyn FnMut(usize))) -> bool {
+        let mut all = true;
+        shards(&mut |shard| all &= self.0[shard].push(input.clone()));
+        all
+    }
+
+    /// Whether there is a shard that takes nothing any more.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.0.iter().any(|inbox| inbox.is_closed())
+    }
+
+    /// Ends all shards' threads, each after the inputs that wait for it.
+    pub(crate) fn close(&self) {
+        self.0.iter().for_each(|inbox| inbox.close());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use flotilla_host::{Bundle, Say, WalTicket};
+    use flotilla_raft::StoreId;
+
+    fn taken(inboxes: &Inboxes) -> Vec<usize> {
+        let count = |inbox: &Arc<Inbox>| {
+            let mut inputs = Vec::new();
+            inbox.take(Some(std::time::Instant::now()), false, &mut inputs);
+            inputs.len()
+        };
+        inboxes.iter().map(count).collect()
+    }
+
+    #[test]
+    fn every_input_goes_to_the_shards_that_it_is_for_and_to_no_other() {
+        let inboxes = Inboxes::new(3);
+        let (one, two) = (GroupId(0x101), GroupId(0x102));
+        let publish = |group| Input::Publish { group, messages: Vec::new() };
+        assert!(inboxes.tell(publish(one)) && inboxes.tell(publish(two)));
+        assert_eq!(taken(&inboxes), [0, 1, 1]);
+        assert!(inboxes.tell(Input::Died(StoreId(7))));
+        assert_eq!(taken(&inboxes), [1, 1, 1]);
+
+        let mut bundle = Bundle::default();
+        bundle.push(one, &Say::Wake);
+        bundle.push(one, &Say::Wake);
+        let frame = bundle.into_parts().concat().into();
+        assert!(inboxes.tell(Input::Bundle { from: StoreId(7), frame }));
+        assert_eq!(taken(&inboxes), [0, 1, 0]);
+
+        assert!(!inboxes.tell(Input::Persisted(WalTicket(1))), "nobody knows whose it is");
+        assert_eq!(taken(&inboxes), [0, 0, 0]);
+    }
+
+    #[test]
+    fn they_end_together() {
+        let inboxes = Inboxes::new(2);
+        inboxes.of(GroupId::META).close();
+        assert!(inboxes.is_closed());
+        assert!(!inboxes.tell(Input::HandOver), "not all took it");
+        inboxes.close();
+        assert!(inboxes.iter().all(|inbox| inbox.is_closed()));
+    }
+}
