@@ -36,6 +36,9 @@ pub struct Plan {
     pub fronts: Vec<String>,
     /// What else stands in the `jetstream` block.
     pub jetstream: String,
+    /// How many shards each of Flotilla's servers has. Different ones, so that nothing rests on their number; without
+    /// it each server chooses.
+    pub shards: Vec<usize>,
     /// Route ports, if they must be known before the cluster is started.
     pub cluster_ports: Vec<u16>,
 }
@@ -53,6 +56,7 @@ impl Plan {
             stores: Vec::new(),
             fronts: Vec::new(),
             jetstream: String::new(),
+            shards: (0..servers).map(|server| 1 + (server + 1) % 3).collect(),
             cluster_ports: Vec::new(),
         })
     }
@@ -252,17 +256,20 @@ fn create(plan: &Plan, program: &Path, dir: &Path) -> Result<Vec<Server>> {
         let (user, password) = SYSTEM_USER;
         // What servers tell each other about the others must lead to the fronts, too.
         let advertise = plan.fronts.get(index).map(|front| format!("  advertise: \"{front}\"\n"));
+        let shards = plan.shards.get(index).filter(|_| plan.flavour == Flavour::Flotilla);
+        let shards = shards.map(|shards| format!("flotilla {{ shards: {shards} }}\n"));
         let config = format!(
             "server_name: {name}\nlisten: 127.0.0.1:{client}\nhttp: 127.0.0.1:{http}\n\
             jetstream {{\n  store_dir: \"{store}\"\n  {jetstream}\n}}\n\
             accounts {{\n  $SYS {{ users: [ {{ user: {user}, password: {password} }} ] }}\n}}\n\
-            cluster {{\n  name: C1\n  listen: 127.0.0.1:{route}\n{advertise}  routes: [\n{peers}  ]\n}}\n",
+            cluster {{\n  name: C1\n  listen: 127.0.0.1:{route}\n{advertise}  routes: [\n{peers}  ]\n}}\n{shards}",
             client = clients[index],
             http = https[index],
             route = routes[index],
             store = store.display(),
             jetstream = plan.jetstream,
             advertise = advertise.unwrap_or_default(),
+            shards = shards.unwrap_or_default(),
         );
         let server = Server::new(name, program.to_owned(), dir, clients[index], https[index]);
         fs::write(server.config(), config)?;

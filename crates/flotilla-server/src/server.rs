@@ -231,15 +231,17 @@ fn open_store(options: &Options) -> anyhow::Result<Option<Opened>> {
             max_ha_assets: jetstream.limits.max_ha_assets,
         },
         unique_tag: jetstream.unique_tag.clone(),
-        shards: options.tuning.shards.map_or_else(cores, usize::from),
+        shards: options.tuning.shards.map_or_else(shards, usize::from),
         wal_max_size: options.tuning.wal_max_size,
         api,
     });
     opened.context("JetStream").map(Some)
 }
 
-fn cores() -> usize {
-    std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
+/// As many shards as half of the cores: what a shard does for a client, the runtime's threads do once more, in reading,
+/// routing and writing.
+fn shards() -> usize {
+    std::thread::available_parallelism().map_or(1, |cores| cores.get().div_ceil(2))
 }
 
 /// The store: `jetstream` in the configured directory, as in the reference server.

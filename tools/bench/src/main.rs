@@ -138,5 +138,6 @@ async fn publish_all(
 async fn start(flavour: Flavour) -> Result<Cluster> {
     let mut plan = Plan::new(3)?;
     plan.flavour = flavour;
+    plan.shards.clear();
     Cluster::start(plan).await
 }

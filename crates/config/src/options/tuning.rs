@@ -24,7 +24,7 @@ pub(super) const TUNING: Section = Section {
             name: "shards",
             aliases: &[],
             kind: "integer",
-            default: "by the number of cores",
+            default: "half of the cores",
             reload: false,
             meaning: "Threads that drive the Raft groups, 1 to 256.",
         },
