@@ -5,8 +5,8 @@ use std::str::Utf8Error;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use flotilla_routes::PeerId;
 use flotilla_routes::interest::{RoutedMessage, Statement};
+use flotilla_routes::{Credit, PeerId};
 use flotilla_server_core::router::PeerBatch;
 use flotilla_server_core::{Account, Interest, Message, Origin, RouterHandle};
 use tokio::sync::mpsc;
@@ -16,9 +16,6 @@ use crate::envelope::{Envelope, FrameError};
 use crate::interest::Neighbours;
 use crate::links::Links;
 use crate::store::LocalStore;
-
-/// Events of one link that wait, each of 64 KiB or one longer frame. When they are full, all links wait.
-const WAITING: usize = 1024;
 
 /// What the tasks work with.
 pub(crate) struct Messages {
@@ -30,7 +27,8 @@ pub(crate) struct Messages {
 
 /// The task of one link. It ends, and the router forgets the server, when this is dropped.
 pub(crate) struct Worker {
-    frames: mpsc::Sender<Vec<Bytes>>,
+    /// Limited by the credit that belongs to the frames.
+    frames: mpsc::UnboundedSender<(Vec<Bytes>, Credit)>,
     task: JoinHandle<()>,
 }
 
@@ -41,7 +39,7 @@ impl Worker {
         peer: PeerId,
         previous: Option<JoinHandle<()>>,
     ) -> Self {
-        let (frames, receiver) = mpsc::channel(WAITING);
+        let (frames, receiver) = mpsc::unbounded_channel();
         let task = tokio::spawn(async move {
             if let Some(previous) = previous {
                 // It cannot have panicked without being logged; its end is all that counts.
@@ -53,9 +51,9 @@ impl Worker {
     }
 
     /// Takes frames of one event.
-    pub(crate) async fn take(&self, frames: Vec<Bytes>) {
+    pub(crate) fn take(&self, frames: Vec<Bytes>, credit: Credit) {
         // Fails only if the task panicked; the link is then good for nothing but what is no message.
-        drop(self.frames.send(frames).await);
+        drop(self.frames.send((frames, credit)));
     }
 
     /// Ends the task after what waits.
@@ -65,10 +63,11 @@ impl Worker {
 }
 
 impl Messages {
-    async fn serve(&self, peer: PeerId, mut frames: mpsc::Receiver<Vec<Bytes>>) {
+    async fn serve(&self, peer: PeerId, mut frames: mpsc::UnboundedReceiver<(Vec<Bytes>, Credit)>) {
         // Nothing is forwarded to a server before its interest is known, which is read behind this.
         self.neighbours.tell_all(peer, &self.router).await;
-        while let Some(frames) = frames.recv().await {
+        // The credit goes when the frames are dealt with.
+        while let Some((frames, _credit)) = frames.recv().await {
             if let Err(error) = self.deliver(peer, frames) {
                 self.links.refuse(peer, &error);
             }

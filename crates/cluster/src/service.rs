@@ -45,7 +45,7 @@ impl Service {
         loop {
             tokio::select! {
                 event = events.recv() => match event {
-                    Some(event) => self.event(event).await,
+                    Some(event) => self.event(event),
                     None => return,
                 },
                 _ = ticks.tick() => {
@@ -60,7 +60,7 @@ impl Service {
         }
     }
 
-    async fn event(&mut self, event: Event) {
+    fn event(&mut self, event: Event) {
         match event {
             Event::PeerUp(info) => self.up(&info),
             Event::PeerChanged(info) => self.changed(&info),
@@ -68,12 +68,12 @@ impl Service {
                 log::info!("Route to {} closed: {reason}", self.links.name_of(peer));
                 self.down(peer);
             }
-            Event::Frames { peer, lane: Lane::Messages, frames } => {
+            Event::Frames { peer, lane: Lane::Messages, frames, credit } => {
                 if let Some(worker) = self.workers.get(&peer) {
-                    worker.take(frames).await;
+                    worker.take(frames, credit);
                 }
             }
-            Event::Frames { peer, lane, frames } => {
+            Event::Frames { peer, lane, frames, .. } => {
                 if let Some(members) = &self.members {
                     members.frames(peer, lane, frames);
                 }

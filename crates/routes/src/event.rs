@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 
 use bytes::Bytes;
 
+use crate::credit::Credit;
 use crate::error::{DownReason, Refusal};
 use crate::identity::{PeerId, PeerInfo};
 use crate::lane::Lane;
@@ -33,6 +34,8 @@ pub enum Event {
         lane: Lane,
         /// Slices of one read buffer; copy a small frame that is to be kept.
         frames: Vec<Bytes>,
+        /// To be kept for as long as the frames wait: see [`Limits::reported`](crate::Limits::reported).
+        credit: Credit,
     },
     /// A beat arrived. Beats may be lost, repeated never, and may overtake frames.
     Beat {

@@ -31,6 +31,7 @@
 //! becomes a link, `link` carries frames over it.
 
 mod accept;
+mod credit;
 mod crypto;
 mod dial;
 mod error;
@@ -51,6 +52,7 @@ mod transport;
 mod wire;
 mod writer;
 
+pub use credit::Credit;
 pub use error::{DownReason, OptionError, Refusal, SendError, StartError};
 pub use event::Event;
 pub use handle::{Handle, LinkStats, Routes};

@@ -153,6 +153,9 @@ pub struct Limits {
     pub bulk: usize,
     /// Bulk lanes open to one peer at a time.
     pub bulk_lanes: usize,
+    /// Bytes of one lane that were [reported](crate::Event::Frames) and whose credit somebody still keeps. Nothing
+    /// more is read from the lane beyond it, so that its sender has to wait.
+    pub reported: u32,
     /// Bytes of one lane that may be under way to a peer, sent or read ahead, beyond what waits.
     /// A link as a whole has room for `bulk_lanes` + 4 of them.
     pub window: u32,
@@ -167,6 +170,7 @@ impl Default for Limits {
             raft: 64 << 20,
             bulk: 16 << 20,
             bulk_lanes: 4,
+            reported: 16 << 20,
             window: 16 << 20,
         }
     }

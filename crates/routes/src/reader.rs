@@ -3,10 +3,12 @@
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use bytes::Bytes;
 use quinn::RecvStream;
 use tokio::io::AsyncReadExt;
 use tokio::task::{JoinError, JoinSet};
 
+use crate::credit::Credits;
 use crate::error::{DownReason, Refusal};
 use crate::event::Event;
 use crate::frame::Deframer;
@@ -112,6 +114,7 @@ impl Reader {
     /// Reads to the end of the stream, which must be the end of a frame.
     async fn read_frames(&self, lane: Lane, mut stream: RecvStream) -> Result<(), Failure> {
         let mut deframer = Deframer::new(self.link.limits.frame);
+        let credits = Credits::new(self.link.limits.reported);
         loop {
             match stream.read_buf(deframer.space()).await {
                 Ok(0) if deframer.is_empty() => return Ok(()),
@@ -127,9 +130,13 @@ impl Reader {
                     Err(error) => break Some(error),
                 }
             };
-            let peer = self.link.peer;
-            if !frames.is_empty() && !self.emit(Event::Frames { peer, lane, frames }).await {
-                return Ok(());
+            if !frames.is_empty() {
+                let bytes = frames.iter().map(Bytes::len).sum();
+                let Some(credit) = credits.take(bytes).await else { return Ok(()) };
+                let peer = self.link.peer;
+                if !self.emit(Event::Frames { peer, lane, frames, credit }).await {
+                    return Ok(());
+                }
             }
             if let Some(error) = failed {
                 return self.broken(&format!("lane {lane}: {error}"));

@@ -135,7 +135,7 @@ impl Node {
         let mut all = Vec::new();
         while all.len() < count {
             all.extend(self.wait(&format!("frames on {wanted}"), |event| match event {
-                Event::Frames { peer, lane, frames } if *peer == from && *lane == wanted => {
+                Event::Frames { peer, lane, frames, .. } if *peer == from && *lane == wanted => {
                     Some(frames.clone())
                 }
                 _ => None,

@@ -4,7 +4,7 @@ use std::thread;
 
 use crate::cluster::{Node, options, pair};
 use bytes::Bytes;
-use flotilla_routes::{Lane, Parts, SendError};
+use flotilla_routes::{Event, Lane, Parts, SendError};
 
 fn numbered(number: usize, length: usize) -> Bytes {
     let mut frame = vec![0; length.max(8)];
@@ -75,6 +75,36 @@ fn a_full_lane_refuses_and_drains() {
     a.handle.send(of_b, Lane::Raft(1), numbered(0, 8)).unwrap();
     assert_eq!(b.frames(of_a, Lane::Raft(0), sent).len(), sent);
     assert_eq!(b.frames(of_a, Lane::Raft(1), 1).len(), 1);
+}
+
+/// Messages come faster than they are dealt with. Their lane has to wait, and nothing else does: not even for room in
+/// the queue of events.
+#[test]
+fn what_nobody_deals_with_holds_up_its_own_lane_alone() {
+    const FRAMES: usize = 64;
+    let mut receiver = options("b", &[]);
+    receiver.limits.reported = 1 << 20;
+    let mut b = Node::start(receiver);
+    let mut a = Node::start(options("a", &[b.addr()]));
+    let (of_b, of_a) = (a.peer_up("b").peer, b.peer_up("a").peer);
+    for number in 0..FRAMES {
+        a.handle.send(of_b, Lane::Messages, numbered(number, 64 << 10)).unwrap();
+    }
+    let length = |event: &Event| match event {
+        Event::Frames { frames, .. } => frames.iter().map(Bytes::len).sum(),
+        _ => 0,
+    };
+    // What is passed over is kept, and its credit with it. Appends go on, also when there is no credit left.
+    let mut appends_without_credit = 0;
+    while appends_without_credit < 100 {
+        a.handle.send(of_b, Lane::Raft(0), "append".into()).unwrap();
+        assert_eq!(b.frames(of_a, Lane::Raft(0), 1), ["append"]);
+        let kept: usize = b.passed().map(length).sum();
+        assert!(kept <= 1 << 20, "{kept} bytes were reported");
+        appends_without_credit += usize::from(kept > 12 * (64 << 10));
+    }
+    let frames = b.frames(of_a, Lane::Messages, FRAMES);
+    assert!((0..FRAMES).map(|number| numbered(number, 64 << 10)).eq(frames), "all in order");
 }
 
 #[test]
