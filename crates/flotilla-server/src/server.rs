@@ -4,6 +4,7 @@ mod identity;
 mod monitoring;
 mod ports;
 mod process;
+mod room;
 mod system;
 
 use std::collections::BTreeSet;
@@ -219,6 +220,7 @@ fn open_store(options: &Options) -> anyhow::Result<Option<Opened>> {
             max_request_batch: jetstream.limits.max_request_batch,
         },
     };
+    let max_file_store = jetstream.max_file_store.or_else(|| room::on_disk(&store_dir));
     let opened = flotilla_jetstream::open(JetStreamOptions {
         store_dir,
         server_name: name,
@@ -226,8 +228,8 @@ fn open_store(options: &Options) -> anyhow::Result<Option<Opened>> {
         tags: options.server_tags.clone(),
         limits: PeerLimits {
             jetstream: true,
-            max_file_store: jetstream.max_file_store,
-            max_memory_store: jetstream.max_memory_store,
+            max_file_store,
+            max_memory_store: Some(jetstream.max_memory_store.unwrap_or_else(room::in_memory)),
             max_ha_assets: jetstream.limits.max_ha_assets,
         },
         unique_tag: jetstream.unique_tag.clone(),

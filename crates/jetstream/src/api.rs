@@ -32,7 +32,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use flotilla_jsapi::ack::ACK_PREFIX;
 use flotilla_jsapi::consumer::ConsumerBounds;
 use flotilla_jsapi::stream::StreamLimits;
-use flotilla_jsapi::{API_PREFIX, AccountLimits, ApiSubject, ErrorKind, ReplyKind};
+use flotilla_jsapi::{API_PREFIX, AccountLimits, ApiStats, ApiSubject, ErrorKind, ReplyKind};
 use flotilla_server_core::{Account, Deliver, InternalSubscription, Message, Scope};
 use tokio::sync::{Semaphore, mpsc};
 
@@ -85,6 +85,8 @@ struct Shared {
     context: Arc<Context>,
     queue: mpsc::Sender<ApiRequest>,
     queued_bytes: Arc<AtomicUsize>,
+    /// Of all accounts.
+    counters: Arc<Counters>,
 }
 
 impl Api {
@@ -95,7 +97,8 @@ impl Api {
         let (queue, requests) = mpsc::channel(QUEUED);
         let queued_bytes = Arc::new(AtomicUsize::new(0));
         tokio::spawn(dispatch(Arc::clone(&context), requests, Arc::clone(&queued_bytes)));
-        let shared = Arc::new(Shared { context, queue, queued_bytes });
+        let counters = Arc::default();
+        let shared = Arc::new(Shared { context, queue, queued_bytes, counters });
         Self { shared, doors: Mutex::default() }
     }
 
@@ -109,7 +112,7 @@ impl Api {
         let context = &self.shared.context;
         let requests: Arc<dyn Deliver> = Arc::new(Door {
             shared: Arc::clone(&self.shared),
-            counters: Arc::default(),
+            counters: Counters::of_account(&self.shared.counters),
             limits: Arc::new(limits),
         });
         let acks: Arc<dyn Deliver> = Arc::new(AckDoor { ingest: Arc::clone(&context.ingest) });
@@ -126,6 +129,12 @@ impl Api {
         });
         let opened = opened.collect();
         all.open.insert(account.name().to_owned(), opened);
+    }
+
+    /// How much it was used, by all accounts together.
+    #[must_use]
+    pub fn stats(&self) -> ApiStats {
+        self.shared.counters.stats()
     }
 
     /// Takes JetStream from all accounts but these: nobody answers their requests any more.

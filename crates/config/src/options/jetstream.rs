@@ -81,7 +81,7 @@ pub(super) const JETSTREAM: Section = Section {
             kind: "size",
             default: "`-1`",
             reload: false,
-            meaning: "Bytes of disk for streams with file storage; `-1` is what the disk has.",
+            meaning: "Bytes of disk for streams with file storage; `-1` is three quarters of what the disk has for it.",
         },
         Key {
             name: "sync_interval",

@@ -82,9 +82,10 @@ impl Source {
     fn jetstream_config(&self) -> JetStreamConfig {
         let limit = |bytes: Option<u64>| bytes.map_or(-1, |b| i64::try_from(b).unwrap_or(i64::MAX));
         let options = self.options.jetstream.as_ref();
+        let limits = self.jetstream.as_ref().map(|jetstream| &jetstream.info().limits);
         JetStreamConfig {
-            max_memory: limit(options.and_then(|o| o.max_memory_store)),
-            max_storage: limit(options.and_then(|o| o.max_file_store)),
+            max_memory: limit(limits.and_then(|l| l.max_memory_store)),
+            max_storage: limit(limits.and_then(|l| l.max_file_store)),
             store_dir: super::store_dir(&self.options).display().to_string(),
             sync_always: true,
             unique_tag: options.and_then(|o| o.unique_tag.clone()),
@@ -104,6 +105,7 @@ impl Source {
             reserved_storage: load.reserved_file,
             ha_assets: load.ha_assets.into(),
             accounts: super::jetstream_accounts(&self.options).len() as u64,
+            api: self.jetstream.as_ref().map(|js| js.api().stats()).unwrap_or_default(),
             ..JetStreamStats::default()
         }
     }

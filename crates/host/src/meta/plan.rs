@@ -1,7 +1,7 @@
 //! From a request to commands: what needs a view of who lives is decided here, by the leader, and carried in
 //! the command.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use flotilla_meta::{
     Command, Fleet, Meta, MetaError, Peer, PlacementRequest, Replacement, consumer_replicas, place,
@@ -96,22 +96,12 @@ impl Replica<MetaMachine> {
 
     /// The fleet as this leader sees it now.
     pub(super) fn peers(&self, cx: &Cx) -> Vec<Peer> {
-        let mut load: BTreeMap<StoreId, (u32, u32, u32)> = BTreeMap::new();
-        for (_, asset) in self.machine.meta.groups() {
-            let group = asset.group();
-            let ha = u32::from(group.desired.len() > 1);
-            for store in group.stores() {
-                let (assets, has, _) = load.entry(store).or_default();
-                *assets += 1;
-                *has += ha;
-            }
-            load.entry(group.preferred).or_default().2 += 1;
-        }
+        let loads = self.machine.meta.load();
         let servers = self.machine.meta.servers().filter(|s| s.is_member());
         servers
             .map(|server| {
-                let (assets, ha_assets, leaders) =
-                    load.get(&server.store).copied().unwrap_or_default();
+                let load = loads.get(&server.store).copied().unwrap_or_default();
+                let left = |limit: Option<u64>, reserved| limit.map(|l| l.saturating_sub(reserved));
                 Peer {
                     store: server.store,
                     name: server.name.clone(),
@@ -119,12 +109,12 @@ impl Replica<MetaMachine> {
                     tags: server.tags.clone(),
                     jetstream: server.limits.jetstream,
                     online: server.store == cx.store || !cx.peers.is_dead(server.store),
-                    file_available: server.limits.max_file_store,
-                    memory_available: server.limits.max_memory_store,
-                    assets,
-                    ha_assets,
+                    file_available: left(server.limits.max_file_store, load.reserved_file),
+                    memory_available: left(server.limits.max_memory_store, load.reserved_memory),
+                    assets: load.assets,
+                    ha_assets: load.ha_assets,
                     max_ha_assets: server.limits.max_ha_assets,
-                    leaders,
+                    leaders: load.preferred,
                 }
             })
             .collect()

@@ -10,7 +10,8 @@ use std::collections::BTreeMap;
 use flotilla_host::{Answer, Get, MILLISECOND, MetaRequest, Request, StreamRequest};
 use flotilla_meta::ConsumerAction;
 use flotilla_raft::{GroupId, StoreId};
-use world::{World, consumer, stream};
+use flotilla_stream::StreamConfig;
+use world::{ROOM, World, consumer, stream};
 
 fn create_stream(world: &mut World, name: &str, replicas: u8) -> GroupId {
     let config = Box::new(stream(name, replicas));
@@ -98,6 +99,21 @@ fn a_stream_of_three_acknowledges_and_serves() {
     assert_eq!(info.cluster.members.len(), 2);
     assert!(info.cluster.members.iter().all(|m| m.current && !m.offline), "{:?}", info.cluster);
     check(&mut world, group, &acked);
+}
+
+#[test]
+fn what_streams_reserve_is_not_given_to_others() {
+    let (mut world, _) = cluster(8);
+    let mut create = |name: &str, max_bytes| {
+        let config = Box::new(StreamConfig { max_bytes: Some(max_bytes), ..stream(name, 3) });
+        let account = "$G".to_owned();
+        let request = MetaRequest::CreateStream { account, config, max_streams: None };
+        world.ask(GroupId::META, &Request::Meta(request))
+    };
+    assert!(matches!(create("A", ROOM / 4 * 3), Answer::Asset { created: true, .. }));
+    let Answer::Error(error) = create("B", ROOM / 2) else { panic!("there is no room for it") };
+    assert_eq!(error.err_code, 10005, "{error}");
+    assert!(matches!(create("C", ROOM / 4), Answer::Asset { created: true, .. }));
 }
 
 /// On slow disks members learn of a new group at different times, and may be asked for votes before they know it, or

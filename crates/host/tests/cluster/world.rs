@@ -20,6 +20,7 @@ use flotilla_stream::{
     Timestamp,
 };
 
+pub(crate) use server::ROOM;
 use server::Server;
 
 /// How long a step of the world is.

@@ -95,22 +95,31 @@ impl ApiRequest {
     }
 }
 
-/// An account's use of the API on this server.
+/// The use of the API on this server: an account's, or all.
 #[derive(Debug, Default)]
 pub(super) struct Counters {
     total: AtomicU64,
     errors: AtomicU64,
+    /// What these count counts there too.
+    all: Option<Arc<Counters>>,
 }
 
 impl Counters {
+    /// An account's, beside those of `all`.
+    pub(super) fn of_account(all: &Arc<Self>) -> Arc<Self> {
+        Arc::new(Self { all: Some(Arc::clone(all)), ..Self::default() })
+    }
+
     /// Counts a request. Those whose answers are messages and statuses do not count, as in the reference server.
     pub(super) fn begin(&self) {
         self.total.fetch_add(1, Ordering::Relaxed);
+        self.all.iter().for_each(|all| all.begin());
     }
 
     /// Counts that it failed.
     pub(super) fn fail(&self) {
         self.errors.fetch_add(1, Ordering::Relaxed);
+        self.all.iter().for_each(|all| all.fail());
     }
 
     /// As clients are told.

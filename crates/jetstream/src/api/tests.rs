@@ -180,6 +180,13 @@ async fn what_cannot_be_done_is_refused_with_its_error() {
     assert!(matches!(refused, Err(ReplyError::Api(e)) if e.err_code == 10185));
     let info: AccountInfo = server.ok(ReplyKind::AccountInfo, "INFO", "").await;
     assert_eq!(info.api.errors, table.len() as u64 + 1);
+
+    // Other limits begin an account's count anew, and not the server's.
+    server.api.enable(&server.account, AccountLimits::default());
+    let anew: AccountInfo = server.ok(ReplyKind::AccountInfo, "INFO", "").await;
+    assert_eq!((anew.api.total, anew.api.errors), (1, 0));
+    let all = server.api.stats();
+    assert_eq!((all.total, all.errors), (info.api.total + 1, info.api.errors));
 }
 
 #[tokio::test]

@@ -9,6 +9,9 @@ use flotilla_host::{
 use flotilla_meta::{PeerLimits, ServerInfo};
 use flotilla_raft::StoreId;
 
+/// How many bytes each server has for streams.
+pub(crate) const ROOM: u64 = 1 << 40;
+
 pub(crate) struct Server {
     pub(crate) disk: Arc<MemDisk>,
     pub(crate) name: String,
@@ -38,7 +41,11 @@ impl Server {
             name: self.name.clone(),
             cluster: "C1".to_owned(),
             tags: Vec::new(),
-            limits: PeerLimits { jetstream: true, ..PeerLimits::default() },
+            limits: PeerLimits {
+                jetstream: true,
+                max_file_store: Some(ROOM),
+                ..PeerLimits::default()
+            },
         }
     }
 
