@@ -101,7 +101,7 @@ pub(super) struct Counters {
     total: AtomicU64,
     errors: AtomicU64,
     /// What these count counts there too.
-    all: Option<Arc<Counters>>,
+    all: Option<Arc<Self>>,
 }
 
 impl Counters {
