@@ -18,7 +18,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use flotilla_disk::{CreatedThrough, Disk, StoreError, StoreFile, StoreRecord};
-use flotilla_meta::ServerInfo;
+use flotilla_meta::{LocalReplica, ServerInfo};
 use flotilla_raft::{GroupId, ReplicaId, StoreId};
 
 use crate::random::Random;
@@ -82,6 +82,13 @@ impl std::iter::Sum for Totals {
     }
 }
 
+/// A replica that takes no part any more.
+struct Ended {
+    reason: String,
+    /// It, if the log has it still: it is destroyed when its time has come, like any other.
+    here: Option<LocalReplica>,
+}
+
 /// A shard.
 pub struct Shard {
     options: ShardOptions,
@@ -120,7 +127,7 @@ pub struct Shard {
     /// Replicas that were destroyed, not yet confirmed to meta.
     destroyed: Vec<(GroupId, ReplicaId)>,
     /// Replicas that take no part any more, and why.
-    ended: BTreeMap<GroupId, String>,
+    ended: BTreeMap<GroupId, Ended>,
     reconcile_all: bool,
 }
 
@@ -151,12 +158,6 @@ impl Shard {
         }
     }
 
-    /// Replicas that take no part any more, and why.
-    #[must_use]
-    pub fn ended(&self) -> &BTreeMap<GroupId, String> {
-        &self.ended
-    }
-
     /// What this shard holds.
     #[must_use]
     pub fn totals(&self) -> Totals {
@@ -171,7 +172,7 @@ impl Shard {
             awake: self.replicas.iter().filter(|(_, r)| r.is_awake()).count() as u64,
             messages: states().map(|s| s.messages).sum(),
             bytes: states().map(|s| s.bytes).sum(),
-            ended: self.ended.iter().map(|(group, reason)| (*group, reason.clone())).collect(),
+            ended: self.ended.iter().map(|(group, e)| (*group, e.reason.clone())).collect(),
         }
     }
 

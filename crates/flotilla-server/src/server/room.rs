@@ -16,7 +16,7 @@ pub(super) fn on_disk(store_dir: &Path) -> Option<u64> {
 pub(super) fn in_memory() -> u64 {
     let system = rustix::system::sysinfo();
     let unit = u64::from(system.mem_unit);
-    three_quarters(u64::try_from(system.totalram).unwrap_or(u64::MAX).saturating_mul(unit))
+    three_quarters(system.totalram.saturating_mul(unit))
 }
 
 fn three_quarters(bytes: u64) -> u64 {

@@ -7,7 +7,7 @@ use flotilla_meta::reconcile::StoreReconciler;
 use flotilla_meta::{Action, Incarnation, LocalReplica, NewReplica};
 use flotilla_raft::{GroupId, ReplicaId};
 
-use super::Shard;
+use super::{Ended, Shard};
 use crate::asset::{AssetKind, AssetRecord};
 use crate::notice::Notice;
 use crate::request::{Answer, CallId, MetaRequest, Request, StreamRequest};
@@ -92,7 +92,8 @@ impl Shard {
         };
         match groups {
             None => {
-                let local: Vec<_> = self.replicas.groups().filter_map(|g| self.local(g)).collect();
+                let groups = self.replicas.groups().chain(self.ended.keys().copied());
+                let local: Vec<_> = groups.filter_map(|g| self.local(g)).collect();
                 reconciler.all(self.known.groups(), &local)
             }
             Some(groups) => {
@@ -106,12 +107,13 @@ impl Shard {
         }
     }
 
-    fn local(&self, group: GroupId) -> Option<LocalReplica> {
+    /// The replica of a group that the log has, of whatever use it is.
+    pub(super) fn local(&self, group: GroupId) -> Option<LocalReplica> {
         let incarnation =
             match (self.replicas.streams.get(&group), self.replicas.consumers.get(&group)) {
                 (Some(stream), _) => stream.incarnation,
                 (_, Some(consumer)) => consumer.incarnation,
-                _ => return None,
+                _ => return self.ended.get(&group).and_then(|ended| ended.here),
             };
         let replica = self.replicas.get(group)?.raft().id();
         Some(LocalReplica { group, replica, incarnation: Incarnation(incarnation) })
@@ -124,8 +126,10 @@ impl Shard {
                 Action::Destroy(local) => self.destroy(local),
                 Action::Quarantine(local) => {
                     let LocalReplica { group, replica, .. } = local;
-                    self.cx.notice(Notice::Quarantined { group, replica });
-                    self.end(group, "the cluster does not know it; its files are kept");
+                    if !self.ended.contains_key(&group) {
+                        self.cx.notice(Notice::Quarantined { group, replica });
+                        self.end(group, "the cluster does not know it; its files are kept");
+                    }
                 }
                 Action::Confirm { group, replica } => self.destroyed.push((group, replica)),
                 Action::Missing { group, replica } => {
@@ -133,7 +137,7 @@ impl Shard {
                         let text =
                             format!("replica {replica} of group {group} is lost on this store");
                         self.cx.notice(Notice::Text(text.clone()));
-                        self.ended.insert(group, text);
+                        self.ended.insert(group, Ended { reason: text, here: None });
                     }
                 }
             }
@@ -156,7 +160,8 @@ impl Shard {
         let record = AssetRecord { founding: new.founding.clone(), kind };
         if let Err(reason) = self.create(group, replica, incarnation.0, record) {
             self.cx.notice(Notice::Text(format!("group {group} cannot be created here: {reason}")));
-            self.ended.insert(group, reason);
+            let is_logged = self.created.get(group.slot()) >= replica;
+            self.ended.insert(group, Ended { reason, here: is_logged.then_some(new.local) });
             return;
         }
         if let Some(replica) = self.replicas.get_mut(group).filter(|_| preferred) {
@@ -181,10 +186,12 @@ impl Shard {
         }
         self.cx.wal.destroy(group, replica);
         self.cx.after.push(After::Destroy { group, replica });
-        if self.replicas.streams.contains_key(&group) {
+        // Of one that ended it is not known whether it was a stream.
+        if !self.replicas.consumers.contains_key(&group) {
             self.files.leave(group);
         }
         self.replicas.remove(group, &mut self.cx);
+        self.ended.remove(&group);
         self.catchup.remove(&group);
     }
 

@@ -4,11 +4,11 @@ use std::sync::{Arc, Mutex};
 
 use flotilla_disk::{Disk, RecoveredGroup, Recovery, StoreFile};
 use flotilla_jsapi::ErrorKind;
-use flotilla_meta::{ClusterId, Meta};
+use flotilla_meta::{ClusterId, Incarnation, LocalReplica, Meta};
 use flotilla_raft::{Base, EntryKind, Group, GroupId, HardState, ReplicaId, Start};
 use flotilla_stream::{Consumer, Stream};
 
-use super::{Join, Shard, ShardOptions};
+use super::{Ended, Join, Shard, ShardOptions};
 use crate::asset::{AssetKind, AssetRecord};
 use crate::consumer::ConsumerMachine;
 use crate::meta::MetaMachine;
@@ -74,10 +74,13 @@ impl Shard {
     }
 
     fn take_up(&mut self, group: GroupId, recovered: RecoveredGroup) {
+        let (replica, incarnation) = (recovered.replica, Incarnation(recovered.incarnation));
+        let here = Some(LocalReplica { group, replica, incarnation });
+        self.note_created(group, replica);
         if let Err(reason) = self.recover_group(group, recovered) {
-            self.ended.insert(group, reason.clone());
+            self.ended.insert(group, Ended { reason: reason.clone(), here });
             let asset = format!("group {group}");
-            self.cx.notice(Notice::Ended { asset, replica: ReplicaId::NONE, reason });
+            self.cx.notice(Notice::Ended { asset, replica, reason });
         }
     }
 
@@ -101,9 +104,6 @@ impl Shard {
 
     /// Makes the replica that `start` describes, and lets it take part.
     fn take_seat(&mut self, seat: Seat, record: AssetRecord, start: Start) -> Result<(), String> {
-        if seat.group != GroupId::META {
-            self.created.raise(seat.group.slot(), seat.replica);
-        }
         let base = start.base.clone();
         let state = &base.state;
         match record.kind {
@@ -172,10 +172,18 @@ impl Shard {
             .wal
             .create(group, replica, incarnation, asset.clone())
             .map_err(|e| e.to_string())?;
+        self.note_created(group, replica);
         let base = Base { membership: record.founding.clone(), ..Base::default() };
         let start = Start { base, hard_state: HardState::default(), entries: Vec::new() };
         let seat = Seat { group, replica, incarnation, asset };
         self.take_seat(seat, record, start)
+    }
+
+    /// The replica is in the log, or was. The meta group's own is no asset: it has no place in their order.
+    fn note_created(&mut self, group: GroupId, replica: ReplicaId) {
+        if group != GroupId::META {
+            self.created.raise(group.slot(), replica);
+        }
     }
 
     pub(super) fn keep_bootstrap(&mut self, id: CallId, state: bytes::Bytes) {

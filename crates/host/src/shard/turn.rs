@@ -5,7 +5,7 @@ use std::sync::Arc;
 use flotilla_disk::SegmentJob;
 use flotilla_raft::{GroupId, Poisoned};
 
-use super::{Input, Shard};
+use super::{Ended, Input, Shard};
 use crate::bundle::unbundle;
 use crate::notice::Notice;
 use crate::replica::Replica;
@@ -282,8 +282,9 @@ impl Shard {
 
     pub(super) fn end(&mut self, group: GroupId, reason: &str) {
         let replica = self.replicas.get(group).map(|r| r.raft().id()).unwrap_or_default();
+        let here = self.local(group);
         if let Some(asset) = self.replicas.remove(group, &mut self.cx) {
-            self.ended.insert(group, reason.to_owned());
+            self.ended.insert(group, Ended { reason: reason.to_owned(), here });
             self.cx.notice(Notice::Ended { asset, replica, reason: reason.to_owned() });
         }
     }

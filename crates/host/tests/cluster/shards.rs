@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use flotilla_disk::Disk;
 use flotilla_host::{Answer, MetaRequest, Request, Totals};
 use flotilla_raft::{GroupId, StoreId};
 
@@ -75,4 +76,38 @@ fn stop(world: &mut World, store: StoreId, power: bool, seed: u64) {
     } else {
         world.kill(store);
     }
+}
+
+/// A replica whose files are damaged takes no part. When its stream is deleted it goes like any other: nothing of it is
+/// left in the log, where it would keep files from being reused, or in its directory.
+#[test]
+fn a_damaged_replica_is_destroyed_when_its_time_has_come() {
+    let (mut world, group) = cluster(60);
+    // Enough to be flushed to segments.
+    let payload = "x".repeat(1 << 20);
+    for n in 0..20 {
+        world.publish(group, "S.a", &format!("ack.{n}"), &payload);
+        world.run(100);
+    }
+    let store = world.stores()[1];
+    world.kill(store);
+    let disk = world.servers[&store].disk.clone();
+    let dir = format!("streams/{:016x}", group.0);
+    let segment = disk.list(&dir).unwrap().into_iter().find(|name| name.ends_with(".seg"));
+    let path = format!("{dir}/{}", segment.expect("a segment"));
+    let trailer = disk.contents(&path).unwrap().len() as u64 - 1;
+    assert!(disk.flip_bit(&path, trailer, 1) && disk.flip_bit(&path, 200, 1));
+    world.start_damaged(store);
+    world.run(10_000);
+    let damaged = world.totals(store);
+    assert_eq!((damaged.streams, damaged.ended.len()), (0, 1), "{damaged:?}");
+
+    delete_stream(&mut world, "S");
+    world.run(10_000);
+    assert_eq!(world.totals(store).ended, []);
+    assert_eq!(disk.contents(&path), None, "its files are gone");
+    world.kill(store);
+    world.start(store);
+    world.run(10_000);
+    assert_eq!((world.totals(store).streams, world.totals(store).ended.len()), (0, 0));
 }

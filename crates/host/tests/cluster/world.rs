@@ -148,8 +148,15 @@ impl World {
         Now { mono: self.now, wall }
     }
 
-    /// Starts a server on what its disk holds.
+    /// Starts a server on what its disk holds, of which nothing is damaged.
     pub(crate) fn start(&mut self, store: StoreId) {
+        self.start_damaged(store);
+        let ended = self.totals(store).ended;
+        assert!(ended.is_empty(), "{ended:?}");
+    }
+
+    /// Starts a server on whatever its disk holds.
+    pub(crate) fn start_damaged(&mut self, store: StoreId) {
         let now = self.time();
         self.servers.get_mut(&store).unwrap().start(store, now);
     }

@@ -1,6 +1,8 @@
-use proptest::prelude::*;
+use std::cell::RefCell;
+use std::rc::Rc;
 
 use flotilla_raft::Slot;
+use proptest::prelude::*;
 
 use super::*;
 use crate::asset::AssetGroup;
@@ -14,7 +16,8 @@ struct Disk {
     /// The parity of its slots; both without.
     shard: Option<u8>,
     local: Vec<LocalReplica>,
-    created_through: BTreeMap<Slot, ReplicaId>,
+    /// Of the store: its shards write it into one record.
+    created_through: Rc<RefCell<BTreeMap<Slot, ReplicaId>>>,
     created: Vec<ReplicaId>,
     quarantined: Vec<LocalReplica>,
 }
@@ -26,7 +29,7 @@ impl Disk {
             store: StoreId(store),
             shard: None,
             local,
-            created_through: BTreeMap::new(),
+            created_through: Rc::default(),
             created,
             quarantined,
         }
@@ -34,7 +37,8 @@ impl Disk {
 
     fn actions(&self, meta: &Meta, meta_current: bool) -> Vec<Action> {
         let was_created = |group: GroupId, replica| {
-            self.created_through.get(&group.slot()).is_some_and(|through| replica <= *through)
+            let created = self.created_through.borrow();
+            created.get(&group.slot()).is_some_and(|through| replica <= *through)
         };
         let reconciler =
             StoreReconciler { store: self.store, was_created: &was_created, meta_current };
@@ -50,7 +54,7 @@ impl Disk {
             match action {
                 Action::Create(new) => {
                     let LocalReplica { group, replica, .. } = new.local;
-                    let before = self.created_through.insert(group.slot(), replica);
+                    let before = self.created_through.borrow_mut().insert(group.slot(), replica);
                     assert!(before.is_none_or(|before| replica > before), "created twice");
                     self.created.push(new.local.replica);
                     self.local.push(new.local);
@@ -204,8 +208,13 @@ proptest! {
     ) {
         let mut log = Log::new(5);
         // Two shards on each store, and each of them is late in its own way.
-        let shard = |n: u64| Disk { shard: Some(u8::from(n > 5)), ..Disk::new((n - 1) % 5 + 1) };
-        let mut disks: Vec<_> = (1..=10).map(shard).collect();
+        let records: Vec<Rc<_>> = (1..=5).map(|_| Rc::default()).collect();
+        let shard = |n: usize| Disk {
+            shard: Some(u8::from(n >= 5)),
+            created_through: Rc::clone(&records[n % 5]),
+            ..Disk::new(n as u64 % 5 + 1)
+        };
+        let mut disks: Vec<_> = (0..10).map(shard).collect();
         let mut history = vec![log.meta.clone()];
         for ((what, which, store), (lag, shard)) in moves.into_iter().zip(lags) {
             let name = ["S", "T", "U"][which];
