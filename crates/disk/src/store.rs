@@ -1,61 +1,17 @@
 //! Who this store is, and what it has promised: `store.a` and `store.b` (docs/storage-format.md §1).
 
+mod record;
+
 use bytes::Bytes;
-use flotilla_raft::{ReplicaId, Slot, StoreId};
+use flotilla_raft::StoreId;
 use thiserror::Error;
-use xxhash_rust::xxh3::xxh3_64;
 
 use crate::disk::{Disk, DiskError, FileId, read_whole, write_at};
-use crate::fields::Fields;
 
-const MAGIC: &[u8; 8] = b"FLTSTORE";
-const VERSION: u16 = 2;
-const HAS_CLUSTER: u16 = 1;
-const HEAD: usize = 48;
-/// Of version 2: a replica id for each slot.
-const CREATED: usize = 8 * Slot::COUNT;
+use record::{CREATED, HEAD, VERSION, decode, encode};
+pub use record::{CreatedThrough, MAX_BOOTSTRAP, StoreRecord};
+
 const COPIES: [&str; 2] = ["store.a", "store.b"];
-
-/// The longest bootstrap state that a store record holds, in bytes.
-pub const MAX_BOOTSTRAP: usize = 65_536;
-
-/// What a store knows about itself.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct StoreRecord {
-    /// Random, made with the directory, never changed.
-    pub store_id: StoreId,
-    /// The cluster that it belongs to; set once. A store that has one never takes part in a bootstrap.
-    pub cluster_id: Option<u64>,
-    /// The highest replica ids that were ever created here, by the slot of their group. None goes back, so that no
-    /// replica that once voted is created a second time with an empty log.
-    pub created: CreatedThrough,
-    /// What the bootstrap's acceptor has promised; opaque here, at most [`MAX_BOOTSTRAP`] bytes.
-    pub bootstrap: Bytes,
-}
-
-/// The highest replica id that was created, for each slot.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct CreatedThrough(Box<[ReplicaId; Slot::COUNT]>);
-
-impl Default for CreatedThrough {
-    fn default() -> Self {
-        Self(Box::new([ReplicaId::NONE; Slot::COUNT]))
-    }
-}
-
-impl CreatedThrough {
-    /// The highest one of a slot; [`ReplicaId::NONE`] if there never was any.
-    #[must_use]
-    pub fn get(&self, slot: Slot) -> ReplicaId {
-        self.0[usize::from(slot.0)]
-    }
-
-    /// `replica` was created in `slot`, and others before it.
-    pub fn raise(&mut self, slot: Slot, replica: ReplicaId) {
-        let through = &mut self.0[usize::from(slot.0)];
-        *through = replica.max(*through);
-    }
-}
 
 /// Why the store record cannot be read or written.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
@@ -70,8 +26,8 @@ pub enum StoreError {
          cluster replace it"
     )]
     Lost,
-    /// Written by a later version of this server.
-    #[error("{path} has format version {found}, this server knows up to {VERSION}: upgrade it")]
+    /// Written by a later version of this server, or by one before the first release.
+    #[error("{path} has format version {found}, this server reads version {VERSION}")]
     Version {
         /// Which copy.
         path: &'static str,
@@ -255,66 +211,12 @@ fn keeps_promises(from: &StoreRecord, to: &StoreRecord) -> Result<(), StoreError
     Ok(())
 }
 
-fn encode(record: &StoreRecord, update: u64) -> Vec<u8> {
-    let flags = if record.cluster_id.is_some() { HAS_CLUSTER } else { 0 };
-    let length = u32::try_from(record.bootstrap.len()).unwrap_or(u32::MAX);
-    let highest = record.created.0.iter().max().copied().unwrap_or_default();
-    let mut bytes = Vec::with_capacity(HEAD + CREATED + record.bootstrap.len() + 8);
-    bytes.extend_from_slice(MAGIC);
-    bytes.extend_from_slice(&VERSION.to_le_bytes());
-    bytes.extend_from_slice(&flags.to_le_bytes());
-    bytes.extend_from_slice(&length.to_le_bytes());
-    bytes.extend_from_slice(&update.to_le_bytes());
-    bytes.extend_from_slice(&record.store_id.0.to_le_bytes());
-    bytes.extend_from_slice(&record.cluster_id.unwrap_or(0).to_le_bytes());
-    bytes.extend_from_slice(&highest.0.to_le_bytes());
-    for created in record.created.0.iter() {
-        bytes.extend_from_slice(&created.0.to_le_bytes());
-    }
-    bytes.extend_from_slice(&record.bootstrap);
-    let check = xxh3_64(&bytes);
-    bytes.extend_from_slice(&check.to_le_bytes());
-    bytes
-}
-
-/// `None`: damaged. `Some(Err)`: whole as far as can be told, but of an unknown version.
-fn decode(bytes: &[u8]) -> Option<Result<(u64, StoreRecord), u16>> {
-    let mut fields = Fields(bytes);
-    if fields.take(8)? != MAGIC {
-        return None;
-    }
-    let version = fields.u16()?;
-    let flags = fields.u16()?;
-    let length = fields.u32()? as usize;
-    let update = fields.u64()?;
-    let store_id = StoreId(fields.u64()?);
-    let cluster = fields.u64()?;
-    let highest = ReplicaId(fields.u64()?);
-    // A store of version 1 had one order of creations; it holds for every slot.
-    let mut created = CreatedThrough(Box::new([highest; Slot::COUNT]));
-    if version >= 2 {
-        for through in created.0.iter_mut() {
-            *through = ReplicaId(fields.u64()?);
-        }
-    }
-    let bootstrap = fields.take(length)?;
-    let checked = bytes.len() - fields.0.len();
-    let check = fields.u64()?;
-    if xxh3_64(bytes.get(..checked)?) != check {
-        return None;
-    }
-    if version == 0 || version > VERSION {
-        return Some(Err(version));
-    }
-    let cluster_id = (flags & HAS_CLUSTER != 0).then_some(cluster);
-    let bootstrap = Bytes::copy_from_slice(bootstrap);
-    Some(Ok((update, StoreRecord { store_id, cluster_id, created, bootstrap })))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::mem_disk::{Failure, MemDisk, Operation};
+    use flotilla_raft::{ReplicaId, Slot};
+    use xxhash_rust::xxh3::xxh3_64;
 
     const SLOT: Slot = Slot(7);
 
@@ -328,35 +230,27 @@ mod tests {
         move |record| record.created = created_through(SLOT, n)
     }
 
+    /// A copy of another version is whole, and not to be written over, whatever stands beside it.
     #[test]
-    fn the_record_has_the_documented_bytes() {
-        let record = StoreRecord {
-            store_id: StoreId(0x1122),
-            cluster_id: Some(0x33),
-            created: created_through(Slot(3), 0x44),
-            bootstrap: Bytes::from_static(b"xy"),
-        };
-        let bytes = encode(&record, 5);
-        let mut expected = b"FLTSTORE\x02\0\x01\0\x02\0\0\0\x05\0\0\0\0\0\0\0".to_vec();
-        expected.extend_from_slice(b"\x22\x11\0\0\0\0\0\0\x33\0\0\0\0\0\0\0\x44\0\0\0\0\0\0\0");
-        expected.resize(48 + 3 * 8, 0);
-        expected.push(0x44);
-        expected.resize(48 + 2048, 0);
-        expected.extend_from_slice(b"xy");
-        assert_eq!(bytes[..2098], expected);
-        assert_eq!(bytes[2098..], xxh3_64(&expected).to_le_bytes());
-        assert_eq!(decode(&bytes), Some(Ok((5, record))));
-    }
-
-    #[test]
-    fn a_record_of_the_first_version_holds_for_every_slot() {
-        let mut bytes = b"FLTSTORE\x01\0\x01\0\x02\0\0\0\x05\0\0\0\0\0\0\0".to_vec();
-        bytes.extend_from_slice(b"\x22\x11\0\0\0\0\0\0\x33\0\0\0\0\0\0\0\x44\0\0\0\0\0\0\0xy");
-        bytes.extend_from_slice(&xxh3_64(&bytes).to_le_bytes());
-        let (update, record) = decode(&bytes).unwrap().unwrap();
-        assert_eq!((update, record.store_id, record.cluster_id), (5, StoreId(0x1122), Some(0x33)));
-        assert_eq!([Slot(0), Slot(255)].map(|slot| record.created.get(slot)), [ReplicaId(0x44); 2]);
-        assert_eq!(&record.bootstrap[..], b"xy");
+    fn other_versions_are_refused_and_left_alone() {
+        let mut first = b"FLTSTORE\x01\0\x01\0\x02\0\0\0\x05\0\0\0\0\0\0\0".to_vec();
+        first.extend_from_slice(b"\x22\x11\0\0\0\0\0\0\x33\0\0\0\0\0\0\0\x44\0\0\0\0\0\0\0xy");
+        let mut later = b"FLTSTORE\x03\0\x07\0\x32\0\0\0".to_vec();
+        later.resize(0x32, 9);
+        for (mut bytes, version) in [(first, 1), (later, 3)] {
+            bytes.extend_from_slice(&xxh3_64(&bytes).to_le_bytes());
+            for path in COPIES {
+                let disk = MemDisk::new();
+                drop(StoreFile::open_or_create(&disk, 7).unwrap());
+                let file = disk.open(path).unwrap();
+                disk.truncate(file, 0).unwrap();
+                write_at(&disk, file, 0, &bytes).unwrap();
+                disk.close(file);
+                let refused = StoreFile::open_or_create(&disk, 8).unwrap_err();
+                assert_eq!(refused, StoreError::Version { path, found: version });
+                assert_eq!(disk.contents(path), Some(bytes.clone()));
+            }
+        }
     }
 
     #[test]

@@ -14,6 +14,8 @@ use flotilla_disk::SegmentSummary;
 use flotilla_raft::{Base, Message, ReplicaId, Slot};
 use serde::{Deserialize, Serialize};
 
+use crate::share::Share;
+
 pub use frame::{BUNDLE_VERSION, Bundle, BundleError, addressed, unbundle};
 
 /// One thing said about one group.
@@ -27,8 +29,8 @@ pub enum Say {
     Sleep(Sleep),
     /// Something happens: the group's time goes on.
     Wake,
-    /// The leader's digests of the sleeping groups that both servers share, by slot; of no single group.
-    Digests(BTreeMap<Slot, Digest>),
+    /// The leader's digests of the sleeping groups that both servers share; of no single group.
+    Digests(Digests),
     /// The digests of these slots differ: wake what we share there. Of no single group.
     WakeShared(Vec<Slot>),
     /// A state for a member that the log cannot bring up to date any more.
@@ -60,6 +62,15 @@ pub struct Sleep {
 }
 
 /// See [`Say::Digests`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Digests {
+    /// For which groups it speaks.
+    pub share: Share,
+    /// By slot; those that are not named have no such groups.
+    pub slots: BTreeMap<Slot, Digest>,
+}
+
+/// Of the groups of one slot.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Digest {
     /// How many groups.

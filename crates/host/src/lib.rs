@@ -29,8 +29,8 @@ mod timers;
 mod turn;
 
 pub use bundle::{
-    BUNDLE_VERSION, Bundle, BundleError, Digest, Fetch, Offer, Piece, PieceAt, Say, Sleep, Taken,
-    Unknown, addressed, unbundle,
+    BUNDLE_VERSION, Bundle, BundleError, Digest, Digests, Fetch, Offer, Piece, PieceAt, Say, Sleep,
+    Taken, Unknown, addressed, unbundle,
 };
 pub use consumer::ConsumerInput;
 pub use meta::MetaFeed;

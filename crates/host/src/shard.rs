@@ -19,7 +19,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use flotilla_disk::{CreatedThrough, Disk, StoreError, StoreFile, StoreRecord};
 use flotilla_meta::{LocalReplica, ServerInfo};
-use flotilla_raft::{GroupId, ReplicaId, StoreId};
+use flotilla_raft::{GroupId, ReplicaId, Slot, StoreId};
 
 use crate::random::Random;
 use crate::share::Share;
@@ -98,9 +98,11 @@ pub struct Shard {
     cx: Cx,
     /// What the store knows about itself; one for all shards.
     store_file: Arc<Mutex<StoreFile>>,
-    /// The highest replica ids ever created here. While the records of a replica are in the WAL they say so; the store
-    /// file is brought up to it before the first of them is destroyed.
+    /// The highest replica ids ever created here. While the records of a replica are in the WAL they say so; before the
+    /// first of them is destroyed the store file says so, too.
     created: CreatedThrough,
+    /// Of these, those whose creation is on stable storage.
+    durable: CreatedThrough,
     /// Groups that have something to do in this turn.
     dirty: BTreeSet<GroupId>,
     /// What waits for which WAL batch.
@@ -120,8 +122,9 @@ pub struct Shard {
     known: Known,
     /// Groups of which something else is known since they were looked at.
     changed: BTreeSet<GroupId>,
-    /// Replicas to be created once the files of their predecessors are gone.
-    waiting: BTreeSet<ReplicaId>,
+    /// Replicas to be created once the files of their predecessors are gone, and those behind them in the order of
+    /// their slot.
+    waiting: BTreeSet<(Slot, ReplicaId)>,
     /// What is known contained everything that meta had committed at this time.
     meta_current_at: Option<u64>,
     /// Replicas that were destroyed, not yet confirmed to meta.
@@ -201,6 +204,7 @@ impl Shard {
             replicas: Replicas::default(),
             cx,
             store_file,
+            durable: record.created.clone(),
             created: record.created,
             dirty: BTreeSet::new(),
             tickets: VecDeque::new(),

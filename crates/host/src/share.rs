@@ -1,9 +1,10 @@
 //! How a server's groups are shared out among its shards: by their slot, so that a stream and its consumers meet.
 
 use flotilla_raft::{GroupId, Slot};
+use serde::{Deserialize, Serialize};
 
 /// The share of one shard.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Share {
     shard: usize,
     of: usize,
@@ -32,7 +33,8 @@ impl Share {
     }
 
     pub(crate) fn holds_slot(self, slot: Slot) -> bool {
-        usize::from(slot.0) % self.of == self.shard
+        // A share that a peer names may be any.
+        usize::from(slot.0) % self.of.max(1) == self.shard
     }
 }
 

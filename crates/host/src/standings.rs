@@ -19,6 +19,13 @@ pub struct Standings {
     groups: BTreeMap<GroupId, Standing>,
 }
 
+impl Standings {
+    /// Whether what is not said here is of no concern to this store.
+    pub(crate) fn is_whole(&self) -> bool {
+        self.whole
+    }
+}
+
 impl Replica<MetaMachine> {
     /// What was decided since the last call, and which configurations that changed. An index that decides nothing
     /// counts too: who waits for it would wait for ever.
@@ -41,7 +48,8 @@ impl Replica<MetaMachine> {
                 Delta::Server(_) => continue,
                 Delta::Asset { group, .. } | Delta::Confirmed { group, .. } => *group,
             };
-            if matches!(delta, Delta::Asset { change: AssetChange::Config, .. }) {
+            // One that is deleted listens to nothing any more, before anybody is told that it is.
+            if let Delta::Asset { change: AssetChange::Config | AssetChange::Deleted, .. } = delta {
                 reconfigured.push(group);
             }
             if delta.concerns(store) && !whole {
@@ -60,15 +68,20 @@ pub(crate) struct Known {
 }
 
 impl Known {
-    /// Takes in what is said of the groups of `share`. Returns those to look at; `None` is all of them.
-    pub(crate) fn learn(&mut self, standings: &Standings, share: Share) -> Option<Vec<GroupId>> {
+    /// Takes in what is said of the groups of `share`. Returns those of which it is new.
+    pub(crate) fn learn(&mut self, standings: &Standings, share: Share) -> Vec<GroupId> {
         self.through = Some(standings.through);
+        let ours = standings.groups.iter().filter(|(group, _)| share.holds(**group));
+        let news =
+            ours.clone().filter(|(group, standing)| self.groups.get(group) != Some(standing));
+        let mut changed: Vec<GroupId> = news.map(|(group, _)| *group).collect();
         if standings.whole {
+            let gone = self.groups.keys().filter(|group| !standings.groups.contains_key(group));
+            changed.extend(gone);
             self.groups.clear();
         }
-        let ours = standings.groups.iter().filter(|(group, _)| share.holds(**group));
-        self.groups.extend(ours.clone().map(|(group, standing)| (*group, standing.clone())));
-        (!standings.whole).then(|| ours.map(|(group, _)| *group).collect())
+        self.groups.extend(ours.map(|(group, standing)| (*group, standing.clone())));
+        changed
     }
 
     /// Forgets what is of no concern any more: nothing of it is wanted here, and nothing is left.

@@ -67,7 +67,7 @@ pub struct Output {
     /// Work on streams' files, to be done in the background; those of one stream in this order. The shard is told with
     /// [`Input::Flushed`](crate::Input::Flushed).
     pub jobs: Vec<SegmentJob>,
-    /// Groups whose configuration meta changed.
+    /// Groups whose configuration meta changed, or that it ended.
     pub reconfigured: Vec<GroupId>,
     /// What meta decided for this store: to be said to all of its shards, this one too, with
     /// [`Input::Standings`](crate::Input::Standings).
@@ -102,6 +102,8 @@ pub(crate) enum After {
     Base { group: GroupId, index: u64 },
     /// A state that a peer gave.
     Install { group: GroupId },
+    /// The creation of a replica.
+    Create { group: GroupId, replica: ReplicaId },
     /// The end of a replica: its files may go.
     Destroy { group: GroupId, replica: ReplicaId },
 }

@@ -10,7 +10,8 @@ use flotilla_raft::GroupId;
 /// The most inputs that wait. Publishes and bundles are dropped beyond it, as on a full link: clients and Raft try
 /// again. What cannot be repeated is always taken.
 const LIMIT: usize = 1 << 16;
-/// The most bytes of messages, pull requests and acknowledgements that wait; beyond it they are refused.
+/// The most bytes of messages, pull requests and acknowledgements that wait, and the most bytes of bundles; beyond it
+/// they are refused, likewise. A bundle that is larger is taken when no other waits.
 const LIMIT_BYTES: usize = 64 << 20;
 /// What one of them takes beside its own bytes.
 const OVERHEAD: usize = 128;
@@ -29,6 +30,8 @@ struct State {
     open: BTreeMap<GroupId, usize>,
     /// Of what clients sent.
     bytes: usize,
+    /// Of bundles.
+    bundle_bytes: usize,
     /// How many inputs do not come from clients and peers.
     own: usize,
     sleeping: bool,
@@ -41,6 +44,17 @@ fn is_foreign(input: &Input) -> bool {
 }
 
 impl State {
+    /// Whether there is room for it, if it is a bundle; it then counts.
+    fn has_room(&mut self, input: &Input) -> bool {
+        let Input::Bundle { frame, .. } = input else { return true };
+        let bytes = self.bundle_bytes + frame.len();
+        let has_room = bytes <= LIMIT_BYTES || self.bundle_bytes == 0;
+        if has_room {
+            self.bundle_bytes = bytes;
+        }
+        has_room
+    }
+
     fn has_some(&self, hold: bool) -> bool {
         if hold { self.own > 0 } else { !self.inputs.is_empty() }
     }
@@ -56,7 +70,7 @@ impl Inbox {
     pub(crate) fn push(&self, input: Input) -> bool {
         let mut state = self.lock();
         let foreign = is_foreign(&input);
-        if state.closed || (foreign && state.inputs.len() >= LIMIT) {
+        if state.closed || (foreign && state.inputs.len() >= LIMIT) || !state.has_room(&input) {
             return false;
         }
         state.own += usize::from(!foreign);
@@ -144,6 +158,7 @@ impl Inbox {
         } else {
             std::mem::swap(&mut state.inputs, into);
             state.bytes = 0;
+            state.bundle_bytes = 0;
         }
         state.own = 0;
         state.open.clear();
@@ -231,6 +246,19 @@ mod tests {
         assert!(inbox.push(Input::HandOver), "what the server itself has to say is taken");
         inbox.take(None, false, &mut Vec::new());
         assert!(inbox.publish(GroupId(2), message(large)));
+    }
+
+    #[test]
+    fn bundles_are_limited_in_bytes_too() {
+        let inbox = Inbox::default();
+        let bundle =
+            |bytes: usize| Input::Bundle { from: StoreId(2), frame: vec![0; bytes].into() };
+        assert!(inbox.push(bundle(LIMIT_BYTES + 1)), "nothing else waits");
+        assert!(!inbox.push(bundle(1)));
+        assert!(inbox.publish(GroupId(2), message(b"1")), "clients have room of their own");
+        inbox.take(None, false, &mut Vec::new());
+        let taken = (0..100).take_while(|_| inbox.push(bundle(1 << 20))).count();
+        assert_eq!(taken, 64);
     }
 
     #[test]

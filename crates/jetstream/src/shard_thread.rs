@@ -49,6 +49,8 @@ impl Pulse {
     }
 }
 
+/// How soon a shard looks again whether the log has room.
+const LOOK_AGAIN: Duration = Duration::from_millis(5);
 /// How often the shard counts what it holds, for monitoring.
 const TOTALS_EVERY: u64 = SECOND;
 
@@ -64,8 +66,14 @@ pub(crate) fn run(
     let mut inputs = Vec::new();
     let mut next_totals = 0;
     loop {
-        let deadline = shard.next_deadline().map(|at| clock.instant(at));
-        let goes_on = inbox.take(deadline, hands.log_is_full(), &mut inputs);
+        let mut deadline = shard.next_deadline().map(|at| clock.instant(at));
+        let hold = hands.log_is_full();
+        if hold {
+            // Another shard may have filled it; then nobody tells this one that there is room again.
+            let soon = Instant::now() + LOOK_AGAIN;
+            deadline = Some(deadline.map_or(soon, |at| at.min(soon)));
+        }
+        let goes_on = inbox.take(deadline, hold, &mut inputs);
         let now = clock.now();
         pulse.busy_since.store(now.mono.max(1), Ordering::Relaxed);
         let output = shard.turn(now, inputs.drain(..));

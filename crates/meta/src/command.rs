@@ -2,7 +2,7 @@
 //! limits of an account) is decided by the meta leader and carried in the command; apply validates
 //! it against the state and allocates ids, alike on every server.
 
-use flotilla_raft::{GroupId, ReplicaId, Slot, StoreId};
+use flotilla_raft::{GroupId, ReplicaId, StoreId};
 use flotilla_stream::{ConsumerConfig, StreamConfig, Timestamp};
 use serde::{Deserialize, Serialize};
 
@@ -94,9 +94,6 @@ pub enum Command {
         stores: Vec<StoreId>,
         /// Which of them should lead first.
         preferred: StoreId,
-        /// The slot of its group, and of those of its consumers.
-        #[serde(default)]
-        slot: Slot,
         /// The account's limit of streams.
         max_streams: Option<u64>,
     },

@@ -2,7 +2,7 @@
 
 use std::borrow::Borrow;
 
-use flotilla_raft::{GroupId, ReplicaId, Slot, StoreId};
+use flotilla_raft::{GroupId, ReplicaId, StoreId};
 use flotilla_stream::{ConsumerConfig, StreamConfig, Timestamp};
 
 use crate::asset::{AssetGroup, Reported, StreamAsset};
@@ -194,13 +194,11 @@ impl Log {
 
 pub(crate) fn create_stream(config: StreamConfig, on: &[u64]) -> Command {
     let (stores, preferred) = (stores(on), StoreId(on[0]));
-    let slot = Slot(config.name.as_bytes()[0]);
     Command::CreateStream {
         account: ACCOUNT.to_owned(),
         config,
         stores,
         preferred,
-        slot,
         max_streams: None,
     }
 }

@@ -69,6 +69,9 @@ pub(crate) fn check(options: &Options) -> Result<(), OptionError> {
     if u32::try_from(options.limits.frame).is_err() {
         return wrong("limits.frame", "must be below 4 GiB");
     }
+    if options.limits.reported == 0 {
+        return wrong("limits.reported", "must be above zero");
+    }
     if options.timing.keep_alive >= options.timing.idle {
         return wrong("timing.keep_alive", "must be below timing.idle");
     }

@@ -131,7 +131,7 @@ impl Reader {
                 }
             };
             if !frames.is_empty() {
-                let bytes = frames.iter().map(Bytes::len).sum();
+                let bytes = frames.iter().map(|frame| frame.len() + size_of::<Bytes>()).sum();
                 let Some(credit) = credits.take(bytes).await else { return Ok(()) };
                 let peer = self.link.peer;
                 if !self.emit(Event::Frames { peer, lane, frames, credit }).await {

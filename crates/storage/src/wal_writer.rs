@@ -159,7 +159,7 @@ impl Submitter {
         self.queue.push(Item::new(self.id, &self.callback, batch, ticket))
     }
 
-    /// Whether more waits than should. It ends with a completion.
+    /// Whether more waits than should, of all submitters. It ends with a completion of one of them.
     #[must_use]
     pub fn is_full(&self) -> bool {
         self.queue.is_full()

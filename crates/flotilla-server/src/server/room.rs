@@ -6,7 +6,8 @@ use std::path::Path;
 /// `None` if the system does not tell.
 pub(super) fn on_disk(store_dir: &Path) -> Option<u64> {
     // The directory may not be there yet; then its files will be where the nearest one above is.
-    let there = store_dir.ancestors().find(|dir| dir.is_dir())?;
+    let mut above = store_dir.ancestors().filter(|dir| !dir.as_os_str().is_empty());
+    let there = above.find(|dir| dir.is_dir()).unwrap_or(Path::new("."));
     let system = rustix::fs::statvfs(there).ok()?;
     let free = system.f_bavail.saturating_mul(system.f_frsize);
     Some(three_quarters(free.saturating_add(stored_in(store_dir))))
@@ -44,6 +45,7 @@ mod tests {
         let store = dir.path().join("not/yet/there");
         let before = on_disk(&store).unwrap();
         assert!(before > 0);
+        assert!(on_disk(Path::new("a/relative/one")).unwrap() > 0);
         std::fs::create_dir_all(store.join("streams")).unwrap();
         std::fs::write(store.join("a"), [0; 100]).unwrap();
         std::fs::write(store.join("streams/b"), [0; 23]).unwrap();

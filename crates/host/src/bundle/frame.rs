@@ -122,7 +122,7 @@ impl Bundle {
 /// Takes a frame apart, as far as it concerns the groups of `share`; the items' data are slices of it.
 ///
 /// # Errors
-/// At the first item that cannot be read. What came before it was delivered: the caller drops the link.
+/// At the first item that cannot be read. What came before it was delivered, the rest is not.
 pub fn unbundle(
     frame: &Bytes,
     share: Share,
@@ -239,7 +239,7 @@ fn piece(group: GroupId, body: &Bytes) -> Result<Say, BundleError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::bundle::{Digest, Offer, Sleep, Unknown};
+    use crate::bundle::{Digest, Digests, Offer, Sleep, Unknown};
     use flotilla_disk::SegmentSummary;
     use flotilla_raft::{Base, Body, Entry, EntryKind, ReplicaId};
     use proptest::prelude::*;
@@ -276,6 +276,8 @@ mod tests {
             },
             files: vec![file],
         };
+        let slots = [(Slot(9), Digest { groups: 2, hash: 77 })].into();
+        let digests = Digests { share: Share::WHOLE, slots };
         let sleep = Sleep { leader: ReplicaId(1), term: 3, commit: 8 };
         vec![
             (GroupId(4), Say::Raft(append)),
@@ -283,7 +285,7 @@ mod tests {
             (GroupId(6), Say::Piece(Piece { at, data: Bytes::from_static(b"bytes") })),
             (GroupId(7), Say::Offer(Box::new(offer))),
             (GroupId(8), Say::Sleep(sleep)),
-            (GroupId(0), Say::Digests([(Slot(9), Digest { groups: 2, hash: 77 })].into())),
+            (GroupId(0), Say::Digests(digests)),
             (GroupId(0), Say::WakeShared(vec![Slot(9)])),
             (GroupId(9), Say::Unknown(Unknown { replica: ReplicaId(2) })),
         ]

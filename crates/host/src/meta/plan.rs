@@ -143,8 +143,7 @@ fn create_stream(
         Some(asset) => (asset.group.stores().collect(), asset.group.preferred),
         None => place(&request, fleet).map(|placed| (placed.stores, placed.preferred))?,
     };
-    let slot = meta.freest_slot(preferred);
-    Ok(Command::CreateStream { account, config, stores, preferred, slot, max_streams })
+    Ok(Command::CreateStream { account, config, stores, preferred, max_streams })
 }
 
 /// What is lost ends first; then the others get their new members.

@@ -55,9 +55,12 @@ impl Shard {
             let actions = self.compare(None);
             self.waiting.clear();
             self.act(actions);
-            let replicas = &self.replicas;
-            self.known.forget(self.cx.store, |group| replicas.get(group).is_some());
-            self.ask_barrier();
+            let (replicas, ended) = (&self.replicas, &self.ended);
+            let is_here = |g: GroupId| replicas.get(g).is_some() || ended.contains_key(&g);
+            self.known.forget(self.cx.store, is_here);
+            if self.meta_current_at.is_none() {
+                self.ask_barrier();
+            }
         } else if !changed.is_empty() {
             let actions = self.compare(Some(&changed));
             self.act(actions);
@@ -71,10 +74,9 @@ impl Shard {
 
     /// Meta decided something.
     pub(super) fn take_standings(&mut self, standings: &Standings) {
-        match self.known.learn(standings, self.share) {
-            Some(changed) => self.changed.extend(changed),
-            None => self.reconcile_all = true,
-        }
+        let changed = self.known.learn(standings, self.share);
+        self.changed.extend(changed);
+        self.reconcile_all |= standings.is_whole();
         // The meta leader may have something to do about it.
         if self.replicas.meta.is_some() {
             self.dirty.insert(GroupId::META);
@@ -82,9 +84,7 @@ impl Shard {
     }
 
     fn compare(&self, groups: Option<&BTreeSet<GroupId>>) -> Vec<Action> {
-        let was_created = |group: GroupId, replica| {
-            replica <= self.created.get(group.slot()) && !self.waiting.contains(&replica)
-        };
+        let was_created = |group: GroupId, replica| replica <= self.created.get(group.slot());
         let reconciler = StoreReconciler {
             store: self.cx.store,
             was_created: &was_created,
@@ -146,22 +146,27 @@ impl Shard {
 
     fn create_asset(&mut self, new: &NewReplica) {
         let LocalReplica { group, replica, incarnation } = new.local;
+        let slot = group.slot();
         if self.ended.contains_key(&group) {
             return;
         }
-        if self.files.is_leaving(group) {
-            self.waiting.insert(replica);
+        // In order: if a later one were created first, this one would pass for created, too.
+        let before = (slot, ReplicaId::NONE)..(slot, replica);
+        if self.files.is_leaving(group) || self.waiting.range(before).next().is_some() {
+            self.waiting.insert((slot, replica));
             return;
         }
-        self.waiting.remove(&replica);
+        self.waiting.remove(&(slot, replica));
         let Some(asset) = self.known.live(group) else { return };
         let preferred = asset.group.preferred == self.cx.store;
         let Some(kind) = AssetKind::of(asset) else { return };
         let record = AssetRecord { founding: new.founding.clone(), kind };
         if let Err(reason) = self.create(group, replica, incarnation.0, record) {
             self.cx.notice(Notice::Text(format!("group {group} cannot be created here: {reason}")));
-            let is_logged = self.created.get(group.slot()) >= replica;
-            self.ended.insert(group, Ended { reason, here: is_logged.then_some(new.local) });
+            // The log has it if it was asked to create it: that is to be waited for.
+            let logged = After::Create { group, replica };
+            let here = self.cx.after.contains(&logged).then_some(new.local);
+            self.ended.insert(group, Ended { reason, here });
             return;
         }
         if let Some(replica) = self.replicas.get_mut(group).filter(|_| preferred) {
@@ -195,12 +200,13 @@ impl Shard {
         self.catchup.remove(&group);
     }
 
-    /// The log forgets the replica now; that it was created must not be forgotten with it.
+    /// The log forgets the replica now; that it was created must not be forgotten with it. What goes with it into the
+    /// record saves later updates; a creation that may yet get lost must not, or its replica would be taken for lost.
     fn remember_created(&self, group: GroupId, replica: ReplicaId) -> Result<(), StoreError> {
-        let (slot, through) = (group.slot(), self.created.get(group.slot()));
         self.update_store(|record| {
-            if record.created.get(slot) < replica {
-                record.created.raise(slot, through);
+            if record.created.get(group.slot()) < replica {
+                record.created.raise_all(&self.durable);
+                record.created.raise(group.slot(), replica);
             }
         })
     }

@@ -18,7 +18,7 @@ use crate::request::{Answer, CallId};
 use crate::share::{Share, shard_of};
 use crate::stream::StreamMachine;
 use crate::time::Now;
-use crate::turn::Cx;
+use crate::turn::{After, Cx};
 
 /// Why a shard cannot come back at all.
 #[derive(Debug, thiserror::Error)]
@@ -70,13 +70,17 @@ impl Shard {
         for (group, recovered) in recovery.groups {
             all[shard_of(group, shards)].take_up(group, recovered);
         }
+        all.iter_mut().for_each(|shard| shard.durable.clone_from(&shard.created));
         Ok(all)
     }
 
     fn take_up(&mut self, group: GroupId, recovered: RecoveredGroup) {
         let (replica, incarnation) = (recovered.replica, Incarnation(recovered.incarnation));
         let here = Some(LocalReplica { group, replica, incarnation });
-        self.note_created(group, replica);
+        // The meta group's own replica is no asset: it has no place in their order.
+        if group != GroupId::META {
+            self.created.raise(group.slot(), replica);
+        }
         if let Err(reason) = self.recover_group(group, recovered) {
             self.ended.insert(group, Ended { reason: reason.clone(), here });
             let asset = format!("group {group}");
@@ -172,18 +176,14 @@ impl Shard {
             .wal
             .create(group, replica, incarnation, asset.clone())
             .map_err(|e| e.to_string())?;
-        self.note_created(group, replica);
+        if group != GroupId::META {
+            self.created.raise(group.slot(), replica);
+            self.cx.after.push(After::Create { group, replica });
+        }
         let base = Base { membership: record.founding.clone(), ..Base::default() };
         let start = Start { base, hard_state: HardState::default(), entries: Vec::new() };
         let seat = Seat { group, replica, incarnation, asset };
         self.take_seat(seat, record, start)
-    }
-
-    /// The replica is in the log, or was. The meta group's own is no asset: it has no place in their order.
-    fn note_created(&mut self, group: GroupId, replica: ReplicaId) {
-        if group != GroupId::META {
-            self.created.raise(group.slot(), replica);
-        }
     }
 
     pub(super) fn keep_bootstrap(&mut self, id: CallId, state: bytes::Bytes) {

@@ -1,11 +1,11 @@
 //! Sleep and wake: what is heard about groups and servers.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use flotilla_raft::{Body, GroupId, Message, ReplicaId, Role, Slot, StepError, StoreId};
 
 use super::Shard;
-use crate::bundle::{Digest, Say, Unknown};
+use crate::bundle::{Digest, Digests, Say, Unknown};
 use crate::notice::Notice;
 use crate::peers::PeerChange;
 use crate::time::SECOND;
@@ -114,12 +114,12 @@ impl Shard {
     }
 
     /// The peer leads groups that it believes to be asleep; where this server believes otherwise, both wake theirs.
-    fn take_digests(&mut self, from: StoreId, digests: &BTreeMap<Slot, Digest>) {
+    fn take_digests(&mut self, from: StoreId, there: &Digests) {
         let here = self.shared_with(from, false);
-        let share = self.share;
-        let differs = |slot: &Slot| here.get(slot) != digests.get(slot);
-        let slots: Vec<Slot> =
-            digests.keys().copied().filter(|s| share.holds_slot(*s)).filter(differs).collect();
+        let named: BTreeSet<Slot> = here.keys().chain(there.slots.keys()).copied().collect();
+        let spoken_of = |s: &Slot| self.share.holds_slot(*s) && there.share.holds_slot(*s);
+        let differs = |slot: &Slot| here.get(slot) != there.slots.get(slot);
+        let slots: Vec<Slot> = named.into_iter().filter(spoken_of).filter(differs).collect();
         if !slots.is_empty() {
             self.wake_shared(from, &slots);
             self.cx.say(from, GroupId(0), &Say::WakeShared(slots));
@@ -133,10 +133,9 @@ impl Shard {
         self.next_digest = self.cx.now.mono + DIGEST_EVERY;
         let alive: Vec<StoreId> = self.cx.peers.alive().filter(|s| *s != self.cx.store).collect();
         for peer in alive {
-            let digests = self.shared_with(peer, true);
-            if !digests.is_empty() {
-                self.cx.say(peer, GroupId(0), &Say::Digests(digests));
-            }
+            // Also when there are none: the peer may believe that there are.
+            let digests = Digests { share: self.share, slots: self.shared_with(peer, true) };
+            self.cx.say(peer, GroupId(0), &Say::Digests(digests));
         }
     }
 

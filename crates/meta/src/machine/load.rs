@@ -49,8 +49,7 @@ impl Meta {
 impl Meta {
     /// The slot for a new stream that is to be led by `leader`: the one with the fewest of the streams led there, the
     /// lowest of several. So the streams that a server leads are spread evenly over its shards, however many these are.
-    #[must_use]
-    pub fn freest_slot(&self, leader: StoreId) -> Slot {
+    pub(super) fn freest_slot(&self, leader: StoreId) -> Slot {
         let mut led = [0_usize; Slot::COUNT];
         let groups = self.streams().map(|(_, _, stream)| &stream.group);
         for group in groups.filter(|group| group.preferred == leader) {
@@ -80,10 +79,7 @@ mod tests {
         let mut log = Log::new(2);
         let mut create = |n: u64, leader: u64| {
             let config = stream_config(&format!("S{n}"), &[&format!("s{n}")], 2);
-            let mut command = create_stream(config, &[leader, 3 - leader]);
-            let Command::CreateStream { slot, .. } = &mut command else { unreachable!() };
-            *slot = log.meta.freest_slot(StoreId(leader));
-            log.ok(command);
+            log.ok(create_stream(config, &[leader, 3 - leader]));
             let consumer = log.consumer(&format!("S{n}"), consumer_config("c", 0), &[1, 2]).group;
             let stream = log.asset(&format!("S{n}")).group.id;
             assert_eq!(consumer.slot(), stream.slot());

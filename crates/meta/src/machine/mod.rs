@@ -113,8 +113,8 @@ impl Meta {
             Command::RegisterServer { info, rejoin } => self.register_server(info, rejoin, deltas),
             Command::UpdateServer { info } => self.update_server(info, deltas),
             Command::RemoveServer { store } => self.remove_server(store, deltas),
-            Command::CreateStream { account, config, stores, preferred, slot, max_streams } => {
-                let create = streams::Create { config, stores, preferred, slot, max_streams };
+            Command::CreateStream { account, config, stores, preferred, max_streams } => {
+                let create = streams::Create { config, stores, preferred, max_streams };
                 self.create_stream(account, create, deltas)
             }
             Command::UpdateStream { account, config, changes } => {

@@ -1,6 +1,6 @@
 //! Streams are created, changed and deleted.
 
-use flotilla_raft::{GroupId, Slot, StoreId};
+use flotilla_raft::{GroupId, StoreId};
 use flotilla_stream::StreamConfig;
 
 use super::rules::check_stream_update;
@@ -14,7 +14,6 @@ pub(super) struct Create {
     pub(super) config: StreamConfig,
     pub(super) stores: Vec<StoreId>,
     pub(super) preferred: StoreId,
-    pub(super) slot: Slot,
     pub(super) max_streams: Option<u64>,
 }
 
@@ -25,7 +24,7 @@ impl Meta {
         create: Create,
         deltas: &mut Vec<Delta>,
     ) -> Result<Reply, MetaError> {
-        let Create { config, stores, preferred, slot, max_streams } = create;
+        let Create { config, stores, preferred, max_streams } = create;
         if let Some(asset) = self.stream(&account, &config.name) {
             let same = asset.config == config;
             return if same {
@@ -42,7 +41,7 @@ impl Meta {
         let on = (stores.as_slice(), preferred);
         self.check_stores(on, usize::from(config.replicas))?;
         let name = AssetName::Stream { account: account.clone(), stream: config.name.clone() };
-        let group = self.found_group(on, slot, name.clone());
+        let group = self.found_group(on, self.freest_slot(preferred), name.clone());
         deltas.push(Delta::asset(AssetChange::Created, group.id, name, on.0));
         let asset = StreamAsset { created: self.time, config, group, consumers: [].into() };
         let reply = Reply::Created(stream_ref(&asset));

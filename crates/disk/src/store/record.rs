@@ -1,0 +1,149 @@
+//! What a store knows about itself, and how it is written.
+
+use std::fmt;
+
+use bytes::Bytes;
+use flotilla_raft::{ReplicaId, Slot, StoreId};
+use xxhash_rust::xxh3::xxh3_64;
+
+use crate::fields::Fields;
+
+const MAGIC: &[u8; 8] = b"FLTSTORE";
+pub(super) const VERSION: u16 = 2;
+const HAS_CLUSTER: u16 = 1;
+pub(super) const HEAD: usize = 40;
+/// A replica id for each slot.
+pub(super) const CREATED: usize = 8 * Slot::COUNT;
+
+/// The longest bootstrap state that a store record holds, in bytes.
+pub const MAX_BOOTSTRAP: usize = 65_536;
+
+/// What a store knows about itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoreRecord {
+    /// Random, made with the directory, never changed.
+    pub store_id: StoreId,
+    /// The cluster that it belongs to; set once. A store that has one never takes part in a bootstrap.
+    pub cluster_id: Option<u64>,
+    /// The highest replica ids that were ever created here, by the slot of their group. None goes back, so that no
+    /// replica that once voted is created a second time with an empty log.
+    pub created: CreatedThrough,
+    /// What the bootstrap's acceptor has promised; opaque here, at most [`MAX_BOOTSTRAP`] bytes.
+    pub bootstrap: Bytes,
+}
+
+/// The highest replica id that was created, for each slot.
+#[derive(Clone, PartialEq, Eq)]
+pub struct CreatedThrough(pub(super) Box<[ReplicaId; Slot::COUNT]>);
+
+impl fmt::Debug for CreatedThrough {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let some = self.0.iter().enumerate().filter(|(_, through)| **through != ReplicaId::NONE);
+        f.debug_map().entries(some).finish()
+    }
+}
+
+impl Default for CreatedThrough {
+    fn default() -> Self {
+        Self(Box::new([ReplicaId::NONE; Slot::COUNT]))
+    }
+}
+
+impl CreatedThrough {
+    /// The highest one of a slot; [`ReplicaId::NONE`] if there never was any.
+    #[must_use]
+    pub fn get(&self, slot: Slot) -> ReplicaId {
+        self.0[usize::from(slot.0)]
+    }
+
+    /// `replica` was created in `slot`, and others before it.
+    pub fn raise(&mut self, slot: Slot, replica: ReplicaId) {
+        let through = &mut self.0[usize::from(slot.0)];
+        *through = replica.max(*through);
+    }
+
+    /// All of `others` were created, too.
+    pub fn raise_all(&mut self, others: &Self) {
+        for (through, other) in self.0.iter_mut().zip(others.0.iter()) {
+            *through = (*other).max(*through);
+        }
+    }
+}
+
+pub(super) fn encode(record: &StoreRecord, update: u64) -> Vec<u8> {
+    let flags = if record.cluster_id.is_some() { HAS_CLUSTER } else { 0 };
+    let length = u32::try_from(HEAD + CREATED + record.bootstrap.len()).unwrap_or(u32::MAX);
+    let mut bytes = Vec::with_capacity(HEAD + CREATED + record.bootstrap.len() + 8);
+    bytes.extend_from_slice(MAGIC);
+    bytes.extend_from_slice(&VERSION.to_le_bytes());
+    bytes.extend_from_slice(&flags.to_le_bytes());
+    bytes.extend_from_slice(&length.to_le_bytes());
+    bytes.extend_from_slice(&update.to_le_bytes());
+    bytes.extend_from_slice(&record.store_id.0.to_le_bytes());
+    bytes.extend_from_slice(&record.cluster_id.unwrap_or(0).to_le_bytes());
+    for created in record.created.0.iter() {
+        bytes.extend_from_slice(&created.0.to_le_bytes());
+    }
+    bytes.extend_from_slice(&record.bootstrap);
+    let check = xxh3_64(&bytes);
+    bytes.extend_from_slice(&check.to_le_bytes());
+    bytes
+}
+
+/// `None`: damaged. `Some(Err)`: whole, but of another version.
+pub(super) fn decode(bytes: &[u8]) -> Option<Result<(u64, StoreRecord), u16>> {
+    let mut fields = Fields(bytes);
+    if fields.take(8)? != MAGIC {
+        return None;
+    }
+    let version = fields.u16()?;
+    let flags = fields.u16()?;
+    let length = fields.u32()? as usize;
+    // The first version counted from behind its head. All others are whole, or not, alike.
+    let length = if version == 1 { 48 + length } else { length };
+    let check = bytes.get(length..)?.first_chunk().map(|check| u64::from_le_bytes(*check))?;
+    if xxh3_64(bytes.get(..length)?) != check {
+        return None;
+    }
+    if version != VERSION {
+        return Some(Err(version));
+    }
+    let update = fields.u64()?;
+    let store_id = StoreId(fields.u64()?);
+    let cluster = fields.u64()?;
+    let mut created = CreatedThrough::default();
+    for through in created.0.iter_mut() {
+        *through = ReplicaId(fields.u64()?);
+    }
+    let bootstrap = fields.take(length.checked_sub(HEAD + CREATED)?)?;
+    let cluster_id = (flags & HAS_CLUSTER != 0).then_some(cluster);
+    let bootstrap = Bytes::copy_from_slice(bootstrap);
+    Some(Ok((update, StoreRecord { store_id, cluster_id, created, bootstrap })))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_record_has_the_documented_bytes() {
+        let mut created = CreatedThrough::default();
+        created.raise(Slot(3), ReplicaId(0x44));
+        let record = StoreRecord {
+            store_id: StoreId(0x1122),
+            cluster_id: Some(0x33),
+            created,
+            bootstrap: Bytes::from_static(b"xy"),
+        };
+        let bytes = encode(&record, 5);
+        let mut expected = b"FLTSTORE\x02\0\x01\0\x2a\x08\0\0\x05\0\0\0\0\0\0\0".to_vec();
+        expected.extend_from_slice(b"\x22\x11\0\0\0\0\0\0\x33\0\0\0\0\0\0\0");
+        expected.resize(40 + 3 * 8, 0);
+        expected.push(0x44);
+        expected.resize(40 + 2048, 0);
+        expected.extend_from_slice(b"xy");
+        assert_eq!(bytes[..2090], expected);
+        assert_eq!(bytes[2090..], xxh3_64(&expected).to_le_bytes());
+        assert_eq!(decode(&bytes), Some(Ok((5, record))));
+    }
+}
