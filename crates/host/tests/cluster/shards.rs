@@ -3,10 +3,12 @@
 use std::collections::BTreeSet;
 
 use flotilla_disk::Disk;
-use flotilla_host::{Answer, MetaRequest, Request, Totals};
+use flotilla_host::{
+    Answer, Bundle, CallId, Digests, Input, MILLISECOND, MetaRequest, Request, Say, Share, Totals,
+};
 use flotilla_raft::{GroupId, StoreId};
 
-use super::world::World;
+use super::world::{World, stream};
 use super::{acknowledged, check, cluster, create_consumer, create_stream};
 
 fn delete_stream(world: &mut World, name: &str) {
@@ -110,4 +112,80 @@ fn a_damaged_replica_is_destroyed_when_its_time_has_come() {
     world.start(store);
     world.run(10_000);
     assert_eq!((world.totals(store).streams, world.totals(store).ended.len()), (0, 0));
+}
+
+/// Streams that are created at the same time, before any of them is applied, are spread over the slots all the same.
+#[test]
+fn streams_that_are_created_together_are_in_different_slots() {
+    let (mut world, _) = cluster(61);
+    let (_, leader) = world.leaders[&GroupId::META];
+    let calls = 1_000..1_012;
+    for n in calls.clone() {
+        let (account, config) = ("$G".to_owned(), Box::new(stream(&format!("S{n}"), 3)));
+        let create = MetaRequest::CreateStream { account, config, max_streams: None };
+        let (group, request) = (GroupId::META, Request::Meta(create));
+        world.give(leader, Input::Call { id: CallId(n), group, request });
+    }
+    world.run(1_000);
+    let slots = calls.map(|n| match world.answers.remove(&n) {
+        Some(Answer::Asset { group, created: true, .. }) => group.slot(),
+        other => panic!("{other:?}"),
+    });
+    // Three servers are to lead four streams each.
+    let slots: BTreeSet<_> = slots.collect();
+    assert!(slots.len() >= 4, "{slots:?}");
+}
+
+/// Who believes that groups sleep under a leader wakes them when that leader leads no such groups: it may have lost
+/// them in a way that nobody saw.
+#[test]
+fn groups_that_sleep_under_nobody_are_woken() {
+    let (mut world, group) = cluster(62);
+    world.run(10_000);
+    let (_, leader) = world.leaders[&group];
+    let store = world.stores().into_iter().find(|store| *store != leader).unwrap();
+    let before = world.totals(store).awake;
+    let mut bundle = Bundle::default();
+    let digests = Digests { share: Share::WHOLE, slots: [].into() };
+    bundle.push(GroupId(0), &Say::Digests(digests));
+    let frame = bundle.into_parts().concat().into();
+    world.give(store, Input::Bundle { from: leader, frame });
+    world.run(5);
+    assert!(world.totals(store).awake > before, "{:?}", world.totals(store));
+}
+
+/// The end of one replica is remembered at once, the beginning of another one not before it is on stable storage: if
+/// that gets lost, the replica is not taken for one that was here and is lost.
+#[test]
+fn a_creation_that_gets_lost_is_made_up_for() {
+    for seed in 0..16 {
+        let (mut world, _) = cluster(70 + seed);
+        create_stream(&mut world, "A", 3);
+        world.run(1_000);
+        world.sync_time = 40 * MILLISECOND;
+        let (_, leader) = world.leaders[&GroupId::META];
+        let account = || "$G".to_owned();
+        let delete = MetaRequest::DeleteStream { account: account(), stream: "A".to_owned() };
+        let config = Box::new(stream("B", 3));
+        let create = MetaRequest::CreateStream { account: account(), config, max_streams: None };
+        for (n, request) in [(2_000, delete), (2_001, create)] {
+            let (group, request) = (GroupId::META, Request::Meta(request));
+            world.give(leader, Input::Call { id: CallId(n), group, request });
+        }
+        world.run(60 + 10 * seed);
+        let created = world.answers.contains_key(&2_001);
+        for (n, store) in world.stores().into_iter().enumerate() {
+            world.power_loss(store, seed * 3 + n as u64);
+        }
+        world.leaders.clear();
+        world.sync_time = 0;
+        for store in world.stores() {
+            world.start(store);
+        }
+        world.run(12_000);
+        for totals in totals(&world) {
+            assert_eq!(totals.ended, [], "seed {seed}");
+            assert!(!created || totals.streams == 2, "seed {seed}: {totals:?}");
+        }
+    }
 }

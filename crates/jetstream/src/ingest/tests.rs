@@ -55,6 +55,19 @@ async fn a_stream_listens_to_its_subjects_while_it_is_led_here() {
     assert!(!server.account.has_interest("c"));
 }
 
+/// Who was told that a stream is deleted gets no acknowledgement of it any more, although its shard may not know yet.
+#[tokio::test]
+async fn a_deleted_stream_listens_to_nothing() {
+    let server = with_stream().await;
+    let group = server.group("S", None);
+    server.ingest.lead(group);
+    assert!(server.account.has_interest("a.1"));
+    server.request("$JS.API.STREAM.DELETE.S", "").await;
+    server.ingest.refresh(Some(&[group]));
+    assert!(!server.account.has_interest("a.1"));
+    server.ingest.cede(group);
+}
+
 #[tokio::test]
 async fn a_message_with_too_many_headers_is_refused_before_it_is_stored() {
     let mut server = with_stream().await;
