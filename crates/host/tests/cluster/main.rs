@@ -22,15 +22,18 @@ fn create_stream(world: &mut World, name: &str, replicas: u8) -> GroupId {
     }
 }
 
-fn create_consumer(world: &mut World, stream: &str, name: &str) -> GroupId {
-    let request = MetaRequest::CreateConsumer {
+fn new_consumer(stream: &str, name: &str) -> MetaRequest {
+    MetaRequest::CreateConsumer {
         account: "$G".to_owned(),
         stream: stream.to_owned(),
         config: Box::new(consumer(name)),
         action: ConsumerAction::CreateOrUpdate,
         max_consumers: None,
-    };
-    match world.ask(GroupId::META, &Request::Meta(request)) {
+    }
+}
+
+fn create_consumer(world: &mut World, stream: &str, name: &str) -> GroupId {
+    match world.ask(GroupId::META, &Request::Meta(new_consumer(stream, name))) {
         Answer::Asset { group, created: true, .. } => group,
         other => panic!("{other:?}"),
     }
