@@ -59,6 +59,8 @@ pub struct Sleep {
     pub term: u64,
     /// The last index, committed and held by all.
     pub commit: u64,
+    /// The running hash of what the leader's machine applied, up to there.
+    pub hash: u64,
 }
 
 /// See [`Say::Digests`].

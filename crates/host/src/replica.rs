@@ -70,6 +70,8 @@ pub(crate) struct Replica<M> {
     /// Whether its time goes on.
     pub(crate) awake: bool,
     quiet_ticks: u32,
+    /// When the group last went to sleep, the state here was not the leader's.
+    pub(crate) differs: bool,
     /// Whether it serves as leader, and in which term.
     serving: Option<u64>,
     serving_since: Option<u64>,
@@ -113,6 +115,7 @@ impl<M: Machine> Replica<M> {
             reads: Reads::default(),
             awake: true,
             quiet_ticks: 0,
+            differs: false,
             serving: None,
             serving_since: None,
             eager: None,

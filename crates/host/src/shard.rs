@@ -64,6 +64,8 @@ pub struct Totals {
     pub bytes: u64,
     /// Replicas that take no part any more, and why.
     pub ended: Vec<(GroupId, String)>,
+    /// Replicas that applied what their leader applied, and came to another state.
+    pub diverged: Vec<GroupId>,
 }
 
 impl std::iter::Sum for Totals {
@@ -77,6 +79,7 @@ impl std::iter::Sum for Totals {
             sum.messages += part.messages;
             sum.bytes += part.bytes;
             sum.ended.extend(part.ended);
+            sum.diverged.extend(part.diverged);
             sum
         })
     }
@@ -175,6 +178,7 @@ impl Shard {
             awake: self.replicas.iter().filter(|(_, r)| r.is_awake()).count() as u64,
             messages: states().map(|s| s.messages).sum(),
             bytes: states().map(|s| s.bytes).sum(),
+            diverged: self.replicas.iter().filter(|(_, r)| r.differs()).map(|(g, _)| g).collect(),
             ended: self.ended.iter().map(|(group, e)| (*group, e.reason.clone())).collect(),
         }
     }

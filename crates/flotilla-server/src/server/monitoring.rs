@@ -159,14 +159,14 @@ impl Source {
         if check.js_meta_only {
             return Vec::new();
         }
-        let ended = self.totals().ended;
-        let text = |(group, reason): &(GroupId, String)| {
-            HealthFault::new(
-                FaultKind::Stream,
-                format!("the replica of group {group} ended: {reason}"),
-            )
-        };
-        ended.iter().map(text).collect()
+        let Totals { ended, diverged, .. } = self.totals();
+        let ended = ended
+            .into_iter()
+            .map(|(group, reason)| format!("the replica of group {group} ended: {reason}"));
+        let diverged = diverged
+            .into_iter()
+            .map(|group| format!("the replica of group {group} differs from its leader"));
+        ended.chain(diverged).map(|text| HealthFault::new(FaultKind::Stream, text)).collect()
     }
 }
 

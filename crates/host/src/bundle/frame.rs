@@ -278,7 +278,7 @@ mod tests {
         };
         let slots = [(Slot(9), Digest { groups: 2, hash: 77 })].into();
         let digests = Digests { share: Share::WHOLE, slots };
-        let sleep = Sleep { leader: ReplicaId(1), term: 3, commit: 8 };
+        let sleep = Sleep { leader: ReplicaId(1), term: 3, commit: 8, hash: 9 };
         vec![
             (GroupId(4), Say::Raft(append)),
             (GroupId(5), Say::Wake),

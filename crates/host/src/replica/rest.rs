@@ -4,6 +4,7 @@ use flotilla_raft::{ReplicaId, Role, StoreId};
 
 use super::{Machine, Replica};
 use crate::bundle::{Say, Sleep};
+use crate::notice::Notice;
 use crate::turn::Cx;
 
 impl<M: Machine> Replica<M> {
@@ -26,8 +27,12 @@ impl<M: Machine> Replica<M> {
         {
             return;
         }
-        let sleep =
-            Sleep { leader: self.raft.id(), term: self.raft.term(), commit: self.raft.commit() };
+        let sleep = Sleep {
+            leader: self.raft.id(),
+            term: self.raft.term(),
+            commit: self.raft.commit(),
+            hash: self.machine.state_hash(),
+        };
         let members: Vec<ReplicaId> = membership.all().filter(|r| !is_dead(*r)).collect();
         for member in members {
             let store = self.raft.membership().store_of(member);
@@ -39,8 +44,9 @@ impl<M: Machine> Replica<M> {
     }
 
     /// The leader says that the group may sleep. True only for who is exactly where it is; others stay awake, and
-    /// will hear from it or replace it.
-    pub(crate) fn sleep(&mut self, sleep: Sleep) {
+    /// will hear from it or replace it. Who is there has applied the same commands, and must have come to the same
+    /// state.
+    pub(crate) fn sleep(&mut self, sleep: Sleep, cx: &mut Cx) {
         let same = self.raft.role() == Role::Follower
             && self.raft.leader() == Some(sleep.leader)
             && self.raft.term() == sleep.term
@@ -51,6 +57,11 @@ impl<M: Machine> Replica<M> {
         self.awake = !same;
         if self.awake {
             self.quiet_ticks = 0;
+            return;
+        }
+        self.differs = sleep.hash != self.machine.state_hash();
+        if self.differs {
+            cx.notice(Notice::Diverged { group: self.group, index: sleep.commit });
         }
     }
 

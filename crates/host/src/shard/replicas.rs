@@ -19,7 +19,8 @@ pub(crate) trait Driven {
     fn is_awake(&self) -> bool;
     fn is_serving(&self) -> bool;
     fn wake(&mut self);
-    fn sleep(&mut self, sleep: Sleep);
+    fn sleep(&mut self, sleep: Sleep, cx: &mut Cx);
+    fn differs(&self) -> bool;
     fn sleep_digest(&self) -> u64;
     fn step(&mut self, from: StoreId, message: Message, cx: &mut Cx) -> Result<(), StepError>;
     fn persisted(&mut self, number: u64, cx: &mut Cx) -> Result<(), Poisoned>;
@@ -50,8 +51,12 @@ impl<M: Machine> Driven for Replica<M> {
         Self::wake(self);
     }
 
-    fn sleep(&mut self, sleep: Sleep) {
-        Self::sleep(self, sleep);
+    fn sleep(&mut self, sleep: Sleep, cx: &mut Cx) {
+        Self::sleep(self, sleep, cx);
+    }
+
+    fn differs(&self) -> bool {
+        self.differs
     }
 
     fn sleep_digest(&self) -> u64 {

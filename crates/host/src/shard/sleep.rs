@@ -36,7 +36,7 @@ impl Shard {
             Say::Unknown(Unknown { replica }) => self.take_unknown(group, replica),
             Say::Sleep(sleep) => {
                 let Some(replica) = self.replicas.get_mut(group) else { return };
-                replica.sleep(sleep);
+                replica.sleep(sleep, &mut self.cx);
                 if replica.is_awake() {
                     self.cx.say(from, group, &Say::Wake);
                 }

@@ -188,3 +188,20 @@ fn a_creation_that_gets_lost_is_made_up_for() {
         assert!(all.iter().all(|t| t.consumers == all[0].consumers), "seed {seed}: {all:?}");
     }
 }
+
+/// Replicas that applied the same and came to another state are shown, until they agree again. In all other runs of the
+/// world none may.
+#[test]
+fn a_replica_that_differs_from_its_leader_is_shown() {
+    let (mut world, group) = cluster(63);
+    world.publish(group, "S.a", "ack.1", "payload 1");
+    let (_, leader) = world.leaders[&group];
+    let store = world.stores().into_iter().find(|store| *store != leader).unwrap();
+    world.deceived = Some(store);
+    world.run(10_000);
+    assert!(world.totals(store).diverged.contains(&group), "{:?}", world.totals(store));
+    world.deceived = None;
+    world.publish(group, "S.a", "ack.2", "payload 2");
+    world.run(10_000);
+    assert!(!world.totals(store).diverged.contains(&group), "{:?}", world.totals(store));
+}

@@ -11,8 +11,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 use flotilla_disk::MemDisk;
 use flotilla_host::{
-    Answer, CallId, Inbound, Input, Join, MILLISECOND, MetaRequest, Now, Output, Publish, Request,
-    Shard, Totals,
+    Answer, Bundle, CallId, Inbound, Input, Join, MILLISECOND, MetaRequest, Notice, Now, Output,
+    Publish, Request, Say, Shard, Share, Totals, unbundle,
 };
 use flotilla_raft::{GroupId, Membership, ReplicaId, StoreId};
 use flotilla_stream::{
@@ -44,6 +44,8 @@ pub(crate) struct World {
     pub(crate) published: Vec<Publish>,
     /// Who leads which group, as they say.
     pub(crate) leaders: BTreeMap<GroupId, (u64, StoreId)>,
+    /// To whom leaders are heard to have another state than they have.
+    pub(crate) deceived: Option<StoreId>,
     /// A hash of everything that happened.
     pub(crate) trace: u64,
 }
@@ -106,6 +108,19 @@ pub(crate) fn consumer(name: &str) -> ConsumerConfig {
     }
 }
 
+/// A frame in which leaders that let groups sleep have come to another state.
+fn with_another_state(frame: &Bytes) -> Bytes {
+    let mut bundle = Bundle::default();
+    unbundle(frame, Share::WHOLE, |group, mut say| {
+        if let Say::Sleep(sleep) = &mut say {
+            sleep.hash ^= 1;
+        }
+        bundle.push(group, &say);
+    })
+    .unwrap();
+    bundle.into_parts().concat().into()
+}
+
 impl World {
     pub(crate) fn new(servers: u64, seed: u64) -> Self {
         let server = |n: u64| {
@@ -125,6 +140,7 @@ impl World {
             answers: BTreeMap::new(),
             published: Vec::new(),
             leaders: BTreeMap::new(),
+            deceived: None,
             trace: seed,
         };
         for store in world.stores() {
@@ -312,6 +328,8 @@ impl World {
             for frame in frames {
                 self.trace = xxhash_rust::xxh3::xxh3_64_with_seed(&frame, self.trace);
                 if self.connected(from, to) {
+                    let deceived = self.deceived == Some(to);
+                    let frame = if deceived { with_another_state(&frame) } else { frame };
                     self.give(to, Input::Bundle { from, frame });
                 }
             }
@@ -336,6 +354,8 @@ impl World {
             }
         }
         for notice in output.notices {
+            let diverged = matches!(notice, Notice::Diverged { .. });
+            assert!(!diverged || self.deceived == Some(store), "{notice}");
             if std::env::var_os("VERBOSE").is_some() {
                 println!(
                     "{:>6} ms {}: {notice}",
