@@ -18,8 +18,8 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use flotilla_disk::{CreatedThrough, Disk, StoreError, StoreFile, StoreRecord};
-use flotilla_meta::{LocalReplica, ServerInfo};
-use flotilla_raft::{GroupId, ReplicaId, Slot, StoreId};
+use flotilla_meta::LocalReplica;
+use flotilla_raft::{GroupId, ReplicaId, Slot};
 
 use crate::random::Random;
 use crate::share::Share;
@@ -35,10 +35,6 @@ pub(crate) use replicas::Replicas;
 /// What a shard is told about its server.
 #[derive(Clone, Debug)]
 pub struct ShardOptions {
-    /// What the server says about itself to the meta group.
-    pub server: ServerInfo,
-    /// Names this life of the process.
-    pub boot: u64,
     /// `jetstream.unique_tag`.
     pub unique_tag: Option<String>,
     /// Seeds elections and ties.
@@ -144,15 +140,8 @@ impl Shard {
         self.share
     }
 
-    /// This store.
-    #[must_use]
-    pub fn store(&self) -> StoreId {
-        self.cx.store
-    }
-
     /// The cluster that this store belongs to, if it does already.
-    #[must_use]
-    pub fn cluster(&self) -> Option<u64> {
+    fn cluster(&self) -> Option<u64> {
         self.store_file.lock().unwrap_or_else(PoisonError::into_inner).record().cluster_id
     }
 

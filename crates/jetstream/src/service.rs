@@ -119,12 +119,8 @@ pub fn open(options: JetStreamOptions) -> Result<Opened, OpenError> {
     let (wal, recovery) = Wal::open(&*disk, wal_options)?;
     let clock = Clock::start();
     let boot = rand::random::<u64>().max(1);
-    let shard_options = ShardOptions {
-        server: server_info(&options, record.store_id),
-        boot,
-        unique_tag: options.unique_tag.clone(),
-        seed: rand::random(),
-    };
+    let shard_options =
+        ShardOptions { unique_tag: options.unique_tag.clone(), seed: rand::random() };
     let count = options.shards.clamp(1, Slot::COUNT);
     let now = clock.now();
     let shards = Shard::recover(&shard_options, count, &disk, store_file, recovery, now)?;

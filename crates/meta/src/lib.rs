@@ -7,6 +7,7 @@
 //!
 //! * [`Command`] and [`Meta`] are the replicated machine: `apply(command) -> reply + deltas`.
 //! * [`place`] chooses stores, as the JetStream meta leader does.
+//! * [`Standing`] is how one group stands, as a store needs to know it: what shards work from.
 //! * [`reconcile`] compares what is wanted with what is there: on one store ([`StoreReconciler`]),
 //!   in one group ([`next_step`]), and over the whole fleet ([`heal`], [`replace_peer`], [`scale`],
 //!   [`relocate`]).

@@ -140,6 +140,9 @@ pub fn unbundle(
 /// Tells, once each, which of a server's `shards` a frame is for. One that cannot be read goes at least to the first
 /// shard, which reports it.
 pub fn addressed(frame: &[u8], shards: usize, mut each: impl FnMut(usize)) {
+    if shards <= 1 {
+        return each(0);
+    }
     let mut told = [false; Slot::COUNT];
     let mut tell = |shard: usize| {
         if !std::mem::replace(&mut told[shard], true) {

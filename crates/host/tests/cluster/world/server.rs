@@ -57,12 +57,7 @@ impl Server {
         let store_file = StoreFile::open_or_create(&*disk, store.0).unwrap();
         let options = WalOptions { file_size: 1 << 20, ..WalOptions::new(store) };
         let (wal, recovery) = Wal::open(&*disk, options).unwrap();
-        let options = ShardOptions {
-            server: self.info(store),
-            boot: self.boot,
-            unique_tag: None,
-            seed: store.0 * 7 + self.boot,
-        };
+        let options = ShardOptions { unique_tag: None, seed: store.0 * 7 + self.boot };
         let shards = 1 + usize::try_from((store.0 + self.boot) % 3).unwrap();
         let shards = Shard::recover(&options, shards, &disk, store_file, recovery, now).unwrap();
         let inputs = shards.iter().map(|_| Vec::new()).collect();
