@@ -5,6 +5,7 @@ use std::io;
 use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
+use flotilla_host::Detector;
 use flotilla_meta::DamagedCommand;
 use flotilla_raft::StoreId;
 use flotilla_routes::{Event, Routes};
@@ -19,7 +20,6 @@ use crate::handle::ClusterHandle;
 use crate::interest::Neighbours;
 use crate::leadership::Leadership;
 use crate::links::Links;
-use crate::liveness::Detector;
 use crate::members::Members;
 use crate::messages::Messages;
 use crate::raft::Bundles;

@@ -2,7 +2,7 @@
 //!
 //! * Clients of all servers talk to each other: interest and messages travel between the routers.
 //! * Stores talk to each other: [calls](flotilla_jetstream::Calls), claims of leadership, Raft bundles.
-//! * Stores watch over each other: beats out, judgements in (`beats`, `liveness`).
+//! * Stores watch over each other: beats out, judgements in (`beats`, [`Detector`](flotilla_host::Detector)).
 //! * A store enters a cluster: it founds one with others, or finds one (`bootstrap`, `registration`).
 //!
 //! [`Cluster::bind`] opens the routes and gives a [`ClusterHandle`] that JetStream is built with;
@@ -32,7 +32,6 @@ mod handle;
 mod interest;
 mod leadership;
 mod links;
-mod liveness;
 mod lock;
 mod members;
 mod messages;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use flotilla_host::Input;
+use flotilla_host::{Detector, Input, Sign};
 use flotilla_meta::Message;
 use flotilla_raft::StoreId;
 use flotilla_routes::{Lane, PeerId, PeerInfo};
@@ -14,7 +14,6 @@ use crate::beats::Beat;
 use crate::control::Control;
 use crate::leadership::Leadership;
 use crate::links::Links;
-use crate::liveness::{Detector, Sign};
 use crate::raft::{Bundles, arrived};
 use crate::store::LocalStore;
 

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use flotilla_host::WATCH_TICK;
 use flotilla_routes::{Event, Lane, PeerId, PeerInfo};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
@@ -11,7 +12,6 @@ use tokio::time::{MissedTickBehavior, interval};
 use crate::beats::Beating;
 use crate::cluster::TellClientUrls;
 use crate::links::Links;
-use crate::liveness::TICK;
 use crate::members::Members;
 use crate::messages::{Messages, Worker};
 
@@ -38,7 +38,7 @@ impl Service {
         mut events: mpsc::Receiver<Event>,
         mut stop: watch::Receiver<bool>,
     ) {
-        let mut ticks = interval(TICK);
+        let mut ticks = interval(WATCH_TICK);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let stopped = async move { drop(stop.wait_for(|stop| *stop).await) };
         tokio::pin!(stopped);

@@ -40,7 +40,7 @@ pub(crate) enum AssetKind {
 impl AssetKind {
     /// What meta says that it is. `None` if its name and its configuration are of different kinds.
     pub(crate) fn of(asset: &LiveAsset) -> Option<Self> {
-        Some(match (&asset.name, &asset.config) {
+        Some(match (&asset.name, asset.founding_config()) {
             (AssetName::Stream { account, .. }, AssetConfig::Stream(config)) => Self::Stream {
                 account: account.clone(),
                 created: asset.created,

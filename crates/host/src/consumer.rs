@@ -20,10 +20,8 @@ use crate::notice::Notice;
 use crate::replica::{Machine, Replica};
 use crate::request::{Answer, Call, CallId, ConsumerAnswer, ConsumerRequest, Request};
 use crate::stream::StreamMachine;
+use crate::time::TICK;
 use crate::turn::Cx;
-
-/// Log in memory at which a consumer writes a base.
-const LOG_BYTES: usize = 64 << 10;
 
 /// The most inputs that wait while the leader is being made, each of a control line's length at most. What comes beyond
 /// gets lost: who pulls asks again, and what is not acknowledged is delivered again.
@@ -227,12 +225,15 @@ impl Replica<ConsumerMachine> {
         while self.serves() && self.lead(&mut stream.machine, cx) {
             self.drive(cx)?;
         }
-        if self.raft.log_bytes() > LOG_BYTES {
+        let wanted = std::mem::take(&mut self.wants_base);
+        if wanted || self.raft.log_bytes() > cx.thresholds.consumer_base {
             self.checkpoint(false, cx);
         }
         let machine = &self.machine;
         let deadline = machine.leader.as_ref().and_then(|l| l.next_deadline(&machine.consumer));
-        Ok(deadline.map(|at| cx.now.mono + at.since(cx.now.wall)))
+        // What is due and was not done has to wait for something, such as the end of a transfer of leadership.
+        let wait = |at: Timestamp| if at <= cx.now.wall { TICK } else { at.since(cx.now.wall) };
+        Ok(deadline.map(|at| cx.now.mono + wait(at)))
     }
 
     /// The stream lost messages. A leader that is not made yet sees for itself.

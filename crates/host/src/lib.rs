@@ -14,6 +14,7 @@ mod ack;
 mod asset;
 mod bundle;
 mod consumer;
+mod liveness;
 mod meta;
 mod notice;
 mod peers;
@@ -24,6 +25,7 @@ mod shard;
 mod share;
 mod standings;
 mod stream;
+mod thresholds;
 mod time;
 mod timers;
 mod turn;
@@ -33,6 +35,7 @@ pub use bundle::{
     Taken, Unknown, addressed, unbundle,
 };
 pub use consumer::ConsumerInput;
+pub use liveness::{Detector, Sign, WATCH_TICK};
 pub use meta::MetaFeed;
 pub use notice::Notice;
 pub use peers::{PeerChange, PeerTable};
@@ -41,9 +44,12 @@ pub use request::{
     Answer, Call, CallId, ClusterAnswer, ConsumerAnswer, ConsumerRequest, Get, MemberAnswer,
     MetaRequest, Request, StoredMessage, StreamAnswer, StreamRequest,
 };
-pub use shard::{Addressee, Input, Join, RecoverError, Shard, ShardOptions, Totals};
+pub use shard::{
+    Addressee, Input, Join, RecoverError, ReplicaView, Shard, ShardOptions, StateView, Totals,
+};
 pub use share::{Share, shard_of};
 pub use standings::Standings;
 pub use stream::Inbound;
+pub use thresholds::Thresholds;
 pub use time::{MILLISECOND, Now, SECOND};
 pub use turn::{Leading, Output, Publish, WalTicket};

@@ -5,7 +5,7 @@ mod lead;
 mod reads;
 mod rest;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 use flotilla_disk::SegmentSummary;
@@ -80,6 +80,13 @@ pub(crate) struct Replica<M> {
     transfer_since: Option<u64>,
     /// Term and vote as last handed to the WAL.
     written: (u64, ReplicaId),
+    /// Changes of membership in the log of which the WAL does not know yet that they are committed.
+    unrecorded: BTreeSet<u64>,
+    /// The last change of membership that was applied.
+    changed_at: u64,
+    /// An entry of this leader's that proves, once it is applied, that a majority knows of the last change: its term and
+    /// its index.
+    proof: (u64, u64),
     /// The newest base on stable storage: what a member that the log cannot reach is given.
     pub(crate) base: Base,
     pub(crate) durable_base: u64,
@@ -105,7 +112,9 @@ impl<M: Machine> Replica<M> {
         machine: M,
         base: Base,
     ) -> Self {
-        let HardState { term, vote, .. } = raft.hard_state();
+        let HardState { term, vote, commit } = raft.hard_state();
+        let changes = raft.entries().filter(|e| e.kind == EntryKind::Change && e.index > commit);
+        let unrecorded = changes.map(|e| e.index).collect();
         Self {
             group,
             incarnation,
@@ -121,6 +130,9 @@ impl<M: Machine> Replica<M> {
             eager: None,
             transfer_since: None,
             written: (term, vote),
+            unrecorded,
+            changed_at: 0,
+            proof: (0, 0),
             durable_base: base.index,
             base,
             writing_base: None,
@@ -204,8 +216,13 @@ impl<M: Machine> Replica<M> {
         Ok(())
     }
 
-    /// Hands entries and the vote to the WAL. A hard state that only moves the commit index is not written:
-    /// nobody waits for it, and a restarted replica learns it from its leader, or as one.
+    /// Hands entries and the vote to the WAL. A hard state that only moves the commit index is not written: nobody waits
+    /// for it, and a restarted replica learns it from its leader, or as one.
+    ///
+    /// Unless it commits a change of membership. The library uses a configuration from when it is applied, so a restarted
+    /// replica that does not know the commit is back in the configuration before, where a majority may be another one: it
+    /// could be elected there beside a leader of the new one. Whoever has the entry behind a change (the leader that
+    /// proposed it had applied the change) must know for good that the change is committed.
     fn persist(
         &mut self,
         entries: &[Entry],
@@ -213,8 +230,18 @@ impl<M: Machine> Replica<M> {
         cx: &mut Cx,
     ) -> Result<(), Poisoned> {
         let id = self.raft.id();
-        if let Some(state) = hard_state.filter(|s| (s.term, s.vote) != self.written) {
+        if let Some(first) = entries.first() {
+            drop(self.unrecorded.split_off(&first.index));
+        }
+        let changes = entries.iter().filter(|e| e.kind == EntryKind::Change);
+        self.unrecorded.extend(changes.map(|e| e.index));
+        let counts = |s: &HardState| {
+            let commits_change = self.unrecorded.first().is_some_and(|index| *index <= s.commit);
+            (s.term, s.vote) != self.written || commits_change
+        };
+        if let Some(state) = hard_state.filter(counts) {
             self.written = (state.term, state.vote);
+            self.unrecorded = self.unrecorded.split_off(&(state.commit + 1));
             cx.wal.hard_state(self.group, id, state);
         }
         // Proposals are bounded far below the WAL's limit, so only a peer can have made such an entry; it must not be
@@ -225,11 +252,12 @@ impl<M: Machine> Replica<M> {
     fn apply(&mut self, entry: &Entry, cx: &mut Cx) {
         match entry.kind {
             EntryKind::Change => {
+                self.changed_at = entry.index;
                 if let Err(error) = self.raft.apply_change(entry) {
                     cx.notice(Notice::Refused { group: self.group, reason: error.to_string() });
                 }
             }
-            // A leader's first entry of its term.
+            // A leader's first entry of its term, or one that proves something.
             EntryKind::Command if entry.data.is_empty() => {}
             EntryKind::Command => {
                 let leads = self.raft.role() == Role::Leader;

@@ -7,6 +7,7 @@
 mod catchup;
 mod files;
 mod input;
+mod observe;
 mod reconcile;
 mod recover;
 mod replicas;
@@ -24,11 +25,13 @@ use flotilla_raft::{GroupId, ReplicaId, Slot};
 use crate::random::Random;
 use crate::share::Share;
 use crate::standings::Known;
+use crate::thresholds::Thresholds;
 use crate::time::Now;
 use crate::timers::Timers;
 use crate::turn::{After, Cx, Output, WalTicket};
 
 pub use input::{Addressee, Input, Join};
+pub use observe::{ReplicaView, StateView};
 pub use recover::RecoverError;
 pub(crate) use replicas::Replicas;
 
@@ -39,6 +42,8 @@ pub struct ShardOptions {
     pub unique_tag: Option<String>,
     /// Seeds elections and ties.
     pub seed: u64,
+    /// When replicas let go of what they hold.
+    pub thresholds: Thresholds,
 }
 
 /// What a shard holds, in numbers.
@@ -185,6 +190,7 @@ impl Shard {
             now,
             store,
             disk,
+            thresholds: options.thresholds,
             peers: crate::peers::PeerTable::default(),
             random: Random::new(options.seed.wrapping_add(share.shard() as u64)),
             out: Output::default(),

@@ -92,11 +92,12 @@ pub(crate) fn open(
     group: GroupId,
     index: u64,
     state: &Bytes,
+    options: SegmentOptions,
 ) -> Result<(Stream, SegmentStore), String> {
     Staging::new(group).switch(disk, index).map_err(|e| e.to_string())?;
     let (_, last, storage) = Stream::extent_of_base(state).map_err(|e| e.to_string())?;
     let mut records = Vec::new();
-    let opened = SegmentStore::open(disk, group, last, SegmentOptions::default(), &mut |meta| {
+    let opened = SegmentStore::open(disk, group, last, options, &mut |meta| {
         let (headers, payload) = (meta.headers_len as usize, meta.payload_len as usize);
         let size = message_size(storage, meta.subject.len(), headers, payload);
         let time = Timestamp(meta.time);
@@ -113,9 +114,20 @@ pub(crate) fn open(
     Ok((stream, opened.store))
 }
 
+/// The groups that have files here.
+pub(crate) fn folders(disk: &dyn Disk) -> impl Iterator<Item = GroupId> {
+    let names = disk.list("streams").unwrap_or_default().into_iter();
+    let number = |name: String| u64::from_str_radix(&name, 16).ok().filter(|_| name.len() == 16);
+    names.filter_map(number).map(GroupId)
+}
+
 /// The segments of a stream that has not begun: whatever lies there belongs to nobody.
-pub(crate) fn open_empty(disk: &dyn Disk, group: GroupId) -> Result<SegmentStore, String> {
-    SegmentStore::open(disk, group, 0, SegmentOptions::default(), &mut |_| ())
+pub(crate) fn open_empty(
+    disk: &dyn Disk,
+    group: GroupId,
+    options: SegmentOptions,
+) -> Result<SegmentStore, String> {
+    SegmentStore::open(disk, group, 0, options, &mut |_| ())
         .map(|opened| opened.store)
         .map_err(|e| e.to_string())
 }

@@ -15,3 +15,5 @@ pub struct Now {
 pub const MILLISECOND: u64 = 1_000_000;
 /// One second, in nanoseconds.
 pub const SECOND: u64 = 1_000 * MILLISECOND;
+/// How long a tick of Raft is.
+pub(crate) const TICK: u64 = 50 * MILLISECOND;

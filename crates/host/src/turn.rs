@@ -14,6 +14,7 @@ use crate::peers::PeerTable;
 use crate::random::Random;
 use crate::request::{Answer, CallId, Request};
 use crate::standings::Standings;
+use crate::thresholds::Thresholds;
 use crate::time::Now;
 
 /// Names the WAL batch of one turn. Batches of one shard reach stable storage in the order of their tickets.
@@ -85,6 +86,7 @@ pub(crate) struct Cx {
     pub(crate) now: Now,
     pub(crate) store: StoreId,
     pub(crate) disk: Arc<dyn Disk>,
+    pub(crate) thresholds: Thresholds,
     pub(crate) peers: PeerTable,
     pub(crate) random: Random,
     pub(crate) out: Output,

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use flotilla_disk::{
     Disk, DiskError, Pressure, StoreError, StoreFile, StoreRecord, Wal, WalError, WalOptions,
 };
-use flotilla_host::{Answer, Input, Join, RecoverError, Shard, ShardOptions, Totals, WalTicket};
+use flotilla_host::{Answer, Input, Join, RecoverError, Shard, ShardOptions, Thresholds, Totals, WalTicket};
 use flotilla_meta::{PeerLimits, ServerInfo};
 use flotilla_raft::{Slot, StoreId};
 use flotilla_server_core::RouterHandle;
@@ -120,7 +120,11 @@ pub fn open(options: JetStreamOptions) -> Result<Opened, OpenError> {
     let clock = Clock::start();
     let boot = rand::random::<u64>().max(1);
     let shard_options =
-        ShardOptions { unique_tag: options.unique_tag.clone(), seed: rand::random() };
+        ShardOptions {
+        unique_tag: options.unique_tag.clone(),
+        seed: rand::random(),
+        thresholds: Thresholds::default(),
+    };
     let count = options.shards.clamp(1, Slot::COUNT);
     let now = clock.now();
     let shards = Shard::recover(&shard_options, count, &disk, store_file, recovery, now)?;

@@ -169,6 +169,10 @@ pub struct StreamAsset {
     pub created: Timestamp,
     /// Its configuration.
     pub config: StreamConfig,
+    /// The one that its group began with, if that was another one: a late replica that gets the whole log must start
+    /// where the others did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub first_config: Option<Box<StreamConfig>>,
     /// Its group.
     pub group: AssetGroup,
     /// Its consumers, by name.
@@ -182,6 +186,9 @@ pub struct ConsumerAsset {
     pub created: Timestamp,
     /// Its configuration.
     pub config: ConsumerConfig,
+    /// The one that its group began with, if that was another one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub first_config: Option<Box<ConsumerConfig>>,
     /// Its group.
     pub group: AssetGroup,
 }

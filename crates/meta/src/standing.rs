@@ -31,6 +31,8 @@ pub struct LiveAsset {
     pub created: Timestamp,
     /// Its configuration.
     pub config: AssetConfig,
+    /// The one that its group began with, if that was another one.
+    first_config: Option<Box<AssetConfig>>,
     /// Its members.
     pub group: AssetGroup,
     /// The last replica that was allocated when this was said.
@@ -47,6 +49,12 @@ pub enum AssetConfig {
 }
 
 impl LiveAsset {
+    /// The configuration that its group began with: every replica starts from it, the late ones too.
+    #[must_use]
+    pub fn founding_config(&self) -> &AssetConfig {
+        self.first_config.as_deref().unwrap_or(&self.config)
+    }
+
     /// Whether it is recorded that `replica` is out of the group. Only then may its store destroy it.
     ///
     /// A replica not allocated yet is never out: this server lags, as it may after a restart, and does not know that
@@ -94,11 +102,18 @@ impl Meta {
         let stream = self.stream_of(group)?.group.id;
         let last_replica = self.last_replica();
         let asset = self.asset(group)?;
-        let config = match asset {
-            Asset::Stream(stream) => AssetConfig::Stream(stream.config.clone()),
-            Asset::Consumer(consumer) => AssetConfig::Consumer(consumer.config.clone()),
+        let (config, first_config) = match asset {
+            Asset::Stream(stream) => (
+                AssetConfig::Stream(stream.config.clone()),
+                stream.first_config.as_deref().cloned().map(AssetConfig::Stream),
+            ),
+            Asset::Consumer(consumer) => (
+                AssetConfig::Consumer(consumer.config.clone()),
+                consumer.first_config.as_deref().cloned().map(AssetConfig::Consumer),
+            ),
         };
+        let first_config = first_config.map(Box::new);
         let (created, group) = (asset.created(), asset.group().clone());
-        Some(LiveAsset { name, stream, created, config, group, last_replica })
+        Some(LiveAsset { name, stream, created, config, first_config, group, last_replica })
     }
 }

@@ -138,6 +138,21 @@ impl MemDisk {
         faults.crash_at = Some(faults.changes + n);
     }
 
+    /// Nothing that was ordered and has not come yet will come.
+    pub fn forget_faults(&self) {
+        let faults = &mut self.state().faults;
+        faults.planned.clear();
+        if !faults.crashed {
+            faults.crash_at = None;
+        }
+    }
+
+    /// Whether an ordered crash has come.
+    #[must_use]
+    pub fn has_crashed(&self) -> bool {
+        self.state().faults.crashed
+    }
+
     /// How many calls that change the disk there were.
     #[must_use]
     pub fn changes(&self) -> u64 {

@@ -97,7 +97,7 @@ impl<M: crate::replica::Machine> Replica<M> {
                 drop(self.raft.propose_change(&change));
             }
             Step::TransferTo(replica) => drop(self.transfer(replica, cx)),
-            Step::Report => return true,
+            Step::Report => return self.change_is_known(),
             Step::Nothing(_) => {}
         }
         false

@@ -9,14 +9,17 @@ use crate::bundle::{Offer, Say};
 use crate::notice::Notice;
 use crate::turn::{After, Cx};
 
-/// The most bytes of log that a leader keeps for a lagging member when a state would be as small.
-const SMALL_LOG_LIMIT: usize = 1 << 20;
-
 impl<M: Machine> Replica<M> {
     /// Raft would send a state: what it is made of is offered first, and the receiver steps the message when it has
     /// all of it.
     pub(super) fn offer(&mut self, message: &Message, store: StoreId, cx: &mut Cx) {
-        let Some(files) = self.machine.files(&self.base, cx) else {
+        // A base from before the receiver was added would tell it that it has no part in the group.
+        let files = if self.base.membership.contains(message.to) {
+            self.machine.files(&self.base, cx)
+        } else {
+            None
+        };
+        let Some(files) = files else {
             // The library asks again after the next heartbeat; by then there is a newer base.
             self.raft.report_snapshot(message.to, false);
             self.wants_base = true;
@@ -106,8 +109,8 @@ impl<M: Machine> Replica<M> {
     }
 
     /// A base of a machine whose whole state is in it is on stable storage.
-    pub(crate) fn small_base_persisted(&mut self, index: u64) {
-        self.base_persisted(index, SMALL_LOG_LIMIT);
+    pub(crate) fn small_base_persisted(&mut self, index: u64, cx: &Cx) {
+        self.base_persisted(index, cx.thresholds.small_log);
     }
 
     /// The state at what is applied now, as a base.

@@ -60,6 +60,24 @@ impl<M: Machine> Replica<M> {
         }
     }
 
+    /// Whether a majority of the members knows for good that the last change of them is committed: only then may a
+    /// replica that it excludes be destroyed. Before, whoever restarts may be back in the configuration with it, and
+    /// could wait for its vote for ever.
+    ///
+    /// Who has an entry that was proposed after the change was applied has that knowledge (see `persist`), so such
+    /// an entry is proposed, and waited for.
+    pub(crate) fn change_is_known(&mut self) -> bool {
+        let (term, index) = self.proof;
+        if term == self.raft.term() && index > self.changed_at {
+            return self.raft.applied() >= index;
+        }
+        if let Ok((index, term)) = self.raft.propose(bytes::Bytes::new()) {
+            self.wake();
+            self.proof = (term, index);
+        }
+        false
+    }
+
     /// Hands leadership to the member on `preferred`, or to the one that is furthest and lives.
     pub(crate) fn step_down(&mut self, preferred: Option<StoreId>, cx: &mut Cx) -> Answer {
         let no_peers = |why: &str| Answer::Error(ErrorKind::ClusterNoPeers.because(why));

@@ -114,7 +114,7 @@ impl Shard {
             Ok(()) => self.cx.say(from, group, &Say::Taken(taken)),
             Err(error) => {
                 self.cx.say(from, group, &Say::Taken(Taken { taken: false, ..taken }));
-                self.end(group, &format!("an offered state cannot be taken over: {error}"));
+                self.check_step(from, group, Err(error));
             }
         }
     }

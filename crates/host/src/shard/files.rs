@@ -54,6 +54,13 @@ impl Files {
         self.leaving.insert(group, Leaving::Ending);
     }
 
+    /// Files of a group that the log does not know. No file comes before the creation of its replica is in the log, and
+    /// nothing but the replica's end takes it out of a log that lost nothing: they are left of a removal that was cut
+    /// short.
+    pub(super) fn left_behind(&mut self, group: GroupId) {
+        self.leaving.insert(group, Leaving::Ended);
+    }
+
     /// The end of the group's replica is on stable storage.
     pub(super) fn left(&mut self, group: GroupId) {
         if let Some(leaving) = self.leaving.get_mut(&group) {

@@ -67,6 +67,10 @@ impl Shard {
             );
             all[0].cx.notice(Notice::Text(text));
         }
+        let left = crate::stream::folders(&**disk).filter(|g| !recovery.groups.contains_key(g));
+        for group in left {
+            all[shard_of(group, shards)].files.left_behind(group);
+        }
         for (group, recovered) in recovery.groups {
             all[shard_of(group, shards)].take_up(group, recovered);
         }
@@ -153,11 +157,11 @@ impl Shard {
         created: flotilla_stream::Timestamp,
         base: &Base,
     ) -> Result<StreamMachine, String> {
-        let disk = &*self.cx.disk;
+        let (disk, options) = (&*self.cx.disk, self.cx.thresholds.segments);
         let (stream, segments) = if base.index == 0 {
-            (Stream::new(config, created), crate::stream::open_empty(disk, group)?)
+            (Stream::new(config, created), crate::stream::open_empty(disk, group, options)?)
         } else {
-            crate::stream::open(disk, group, base.index, &base.state)?
+            crate::stream::open(disk, group, base.index, &base.state, options)?
         };
         Ok(StreamMachine::new(account.into(), group, stream, segments))
     }

@@ -11,11 +11,8 @@ use crate::notice::Notice;
 use crate::replica::Replica;
 use crate::request::{Answer, Request};
 use crate::stream::StreamMachine;
-use crate::time::{MILLISECOND, Now};
+use crate::time::{Now, TICK};
 use crate::turn::{After, Output, WalTicket};
-
-/// How long a tick is.
-const TICK: u64 = 50 * MILLISECOND;
 
 impl Shard {
     /// One turn: takes `inputs`, and returns all that is to be done.
@@ -126,11 +123,11 @@ impl Shard {
         if let Some(stream) = self.replicas.streams.get_mut(&group) {
             stream.stream_base_persisted(index, &mut self.cx);
         } else if let Some(consumer) = self.replicas.consumers.get_mut(&group) {
-            consumer.small_base_persisted(index);
+            consumer.small_base_persisted(index, &self.cx);
         } else if group == GroupId::META
             && let Some(meta) = &mut self.replicas.meta
         {
-            meta.small_base_persisted(index);
+            meta.small_base_persisted(index, &self.cx);
         }
     }
 
@@ -268,7 +265,8 @@ impl Shard {
         meta.plan_stale(&mut self.cx);
         meta.tend(&mut self.cx);
         meta.drive(&mut self.cx)?;
-        if meta.raft.log_bytes() > META_LOG_BYTES {
+        let wanted = std::mem::take(&mut meta.wants_base);
+        if wanted || meta.raft.log_bytes() > self.cx.thresholds.meta_base {
             meta.checkpoint(false, &mut self.cx);
         }
         Ok(())
@@ -313,9 +311,6 @@ impl Shard {
         std::mem::take(&mut self.cx.out)
     }
 }
-
-/// Meta log in memory at which a base is written.
-const META_LOG_BYTES: usize = 4 << 20;
 
 fn settle_stream(
     stream: &mut Replica<StreamMachine>,

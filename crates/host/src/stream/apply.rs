@@ -89,7 +89,7 @@ impl Machine for StreamMachine {
     fn restore(&mut self, state: &Bytes, index: u64, cx: &mut Cx) -> Result<(), String> {
         self.forget_checkpoint();
         self.staged.clear();
-        let opened = open(&*cx.disk, self.group, index, state)?;
+        let opened = open(&*cx.disk, self.group, index, state, cx.thresholds.segments)?;
         (self.stream, self.segments) = opened;
         self.touched = true;
         Ok(())

@@ -10,11 +10,6 @@ use crate::replica::{Machine, Replica};
 use crate::time::SECOND;
 use crate::turn::Cx;
 
-/// Unflushed bytes at which a stream flushes by itself.
-const FLUSH_BYTES: usize = 8 << 20;
-/// The most bytes of log that a leader keeps in memory for a member that lives and lags.
-const LOG_LIMIT: usize = 32 << 20;
-
 /// After a flush failed, the next one begins this much later.
 const RETRY: u64 = SECOND;
 
@@ -42,7 +37,7 @@ impl Replica<StreamMachine> {
             || self.installing
             || cx.now.mono < self.machine.checkpoint.not_before;
         let new = self.raft.applied() > self.durable_base;
-        let due = new && self.machine.segments.tail_bytes() >= FLUSH_BYTES;
+        let due = new && self.machine.segments.tail_bytes() >= cx.thresholds.stream_flush;
         if busy || !(asked || due) {
             return;
         }
@@ -86,7 +81,7 @@ impl Replica<StreamMachine> {
 
     /// The base is durable: the log may forget, and so may the disk what the base says is gone.
     pub(crate) fn stream_base_persisted(&mut self, index: u64, cx: &mut Cx) {
-        if self.base_persisted(index, LOG_LIMIT) {
+        if self.base_persisted(index, cx.thresholds.stream_log) {
             let first = Stream::extent_of_base(&self.base.state).map_or(0, |(first, ..)| first);
             let removed = first.saturating_sub(1);
             cx.out.jobs.extend(self.machine.segments.take_removals(removed));

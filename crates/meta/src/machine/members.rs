@@ -223,10 +223,12 @@ impl Meta {
             .ok_or(MetaError::StreamNotFound)?;
         let (old, created) = match name {
             AssetName::Stream { .. } => {
+                asset.first_config = None;
                 (std::mem::replace(&mut asset.group, group.clone()), asset.created)
             }
             AssetName::Consumer { consumer, .. } => {
                 let asset = asset.consumers.get_mut(consumer).ok_or(MetaError::ConsumerNotFound)?;
+                asset.first_config = None;
                 (std::mem::replace(&mut asset.group, group.clone()), asset.created)
             }
         };

@@ -43,7 +43,13 @@ impl Meta {
         let name = AssetName::Stream { account: account.clone(), stream: config.name.clone() };
         let group = self.found_group(on, self.freest_slot(preferred), name.clone());
         deltas.push(Delta::asset(AssetChange::Created, group.id, name, on.0));
-        let asset = StreamAsset { created: self.time, config, group, consumers: [].into() };
+        let asset = StreamAsset {
+            created: self.time,
+            config,
+            first_config: None,
+            group,
+            consumers: [].into(),
+        };
         let reply = Reply::Created(stream_ref(&asset));
         self.accounts.entry(account).or_default().insert(asset.config.name.clone(), asset);
         Ok(reply)
@@ -101,7 +107,8 @@ impl Meta {
             name,
             asset.group.holders().values(),
         ));
-        asset.config = config;
+        let before = std::mem::replace(&mut asset.config, config);
+        asset.first_config.get_or_insert_with(|| Box::new(before));
     }
 
     pub(super) fn delete_stream(

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use flotilla_disk::{Disk, MemDisk, StoreFile, Wal, WalBatch, WalOptions};
 use flotilla_host::{
-    Addressee, Input, Now, Output, Shard, ShardOptions, WalTicket, addressed, shard_of,
+    Addressee, Input, Now, Output, Shard, ShardOptions, Thresholds, WalTicket, addressed, shard_of,
 };
 use flotilla_meta::{PeerLimits, ServerInfo};
 use flotilla_raft::StoreId;
@@ -57,7 +57,7 @@ impl Server {
         let store_file = StoreFile::open_or_create(&*disk, store.0).unwrap();
         let options = WalOptions { file_size: 1 << 20, ..WalOptions::new(store) };
         let (wal, recovery) = Wal::open(&*disk, options).unwrap();
-        let options = ShardOptions { unique_tag: None, seed: store.0 * 7 + self.boot };
+        let options = ShardOptions { unique_tag: None, seed: store.0 * 7 + self.boot, thresholds: Thresholds::default() };
         let shards = 1 + usize::try_from((store.0 + self.boot) % 3).unwrap();
         let shards = Shard::recover(&options, shards, &disk, store_file, recovery, now).unwrap();
         let inputs = shards.iter().map(|_| Vec::new()).collect();

@@ -10,25 +10,25 @@ use flotilla_raft::StoreId;
 
 /// A server that was not heard for so long is dead: seven beats in a row are missing. Together with the time of a tick
 /// and of an election, a group has a leader again within a second or so.
-pub(crate) const DEAD_AFTER: Duration = Duration::from_millis(700);
+const DEAD_AFTER: Duration = Duration::from_millis(700);
 
 /// So long is waited for another beat of a server whose link is gone. A link can break although both ends live; but if
 /// the process has ended, its system says so at once.
-pub(crate) const SUSPICION: Duration = Duration::from_millis(300);
+const SUSPICION: Duration = Duration::from_millis(300);
 
 /// A server that lives is reported this often, besides whenever something changes.
 const REPORT: Duration = Duration::from_millis(200);
 
 /// Time from one [`tick`](Detector::tick) to the next.
-pub(crate) const TICK: Duration = Duration::from_millis(50);
+pub const WATCH_TICK: Duration = Duration::from_millis(50);
 
 /// Who ticks this late was stopped itself, or starved, and has no right to judge others: their beats may have been
 /// lost, or still wait to be read.
 const LATE: Duration = Duration::from_millis(250);
 
-/// The table.
+/// The table. Times are since any moment that stays the same, on a clock that only goes forward.
 #[derive(Debug, Default)]
-pub(crate) struct Detector {
+pub struct Detector {
     stores: BTreeMap<StoreId, Watched>,
     ticked: Duration,
 }
@@ -46,7 +46,7 @@ struct Watched {
 
 /// What a sign of life tells.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Sign {
+pub enum Sign {
     /// The server still lives.
     Lives,
     /// It was dead or unknown, or lives another life.
@@ -55,7 +55,7 @@ pub(crate) enum Sign {
 
 impl Detector {
     /// A link to a server stands. It proves a new life, but not that a server which was dead is well again.
-    pub(crate) fn linked(&mut self, store: StoreId, boot: u64, now: Duration) -> Option<Sign> {
+    pub fn linked(&mut self, store: StoreId, boot: u64, now: Duration) -> Option<Sign> {
         if self.stores.get(&store).is_some_and(|watched| watched.boot == boot) {
             return None;
         }
@@ -67,7 +67,7 @@ impl Detector {
 
     /// A beat came. `None` if there is nothing to report: it was overtaken by a later one, or the last report is
     /// recent.
-    pub(crate) fn heard(
+    pub fn heard(
         &mut self,
         store: StoreId,
         boot: u64,
@@ -90,14 +90,15 @@ impl Detector {
     }
 
     /// The link to a server is gone.
-    pub(crate) fn unlinked(&mut self, store: StoreId, now: Duration) {
+    pub fn unlinked(&mut self, store: StoreId, now: Duration) {
         if let Some(watched) = self.stores.get_mut(&store) {
             watched.deadline = watched.deadline.min(now + SUSPICION);
         }
     }
 
-    /// Who has died since the last tick. To be called every [`TICK`], when all beats that arrived by `now` are known.
-    pub(crate) fn tick(&mut self, now: Duration) -> Vec<StoreId> {
+    /// Who has died since the last tick. To be called every [`WATCH_TICK`], when all beats that
+    /// arrived by `now` are known.
+    pub fn tick(&mut self, now: Duration) -> Vec<StoreId> {
         let since = now.saturating_sub(std::mem::replace(&mut self.ticked, now));
         if since > LATE {
             self.restart(now);
@@ -113,7 +114,7 @@ impl Detector {
     }
 
     /// This server was late itself: everybody gets the full time again.
-    pub(crate) fn restart(&mut self, now: Duration) {
+    pub fn restart(&mut self, now: Duration) {
         for watched in self.stores.values_mut() {
             watched.deadline = now + DEAD_AFTER;
         }

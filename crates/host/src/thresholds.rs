@@ -1,0 +1,34 @@
+//! When replicas let go of what they hold: sizes of files, and of logs in memory.
+
+use flotilla_disk::SegmentOptions;
+
+/// The sizes. Their defaults are for servers; smaller ones make rare things frequent, in simulation.
+#[derive(Clone, Copy, Debug)]
+pub struct Thresholds {
+    /// Sizes of a stream's files. They must be equal on all servers of a cluster.
+    pub segments: SegmentOptions,
+    /// Unflushed bytes at which a stream flushes by itself.
+    pub stream_flush: usize,
+    /// The most bytes of log that a stream's leader keeps in memory for a member that lives and lags.
+    pub stream_log: usize,
+    /// The same for a group whose whole state would be as small.
+    pub small_log: usize,
+    /// Log in memory at which a consumer writes a base.
+    pub consumer_base: usize,
+    /// Log in memory at which the meta group writes a base.
+    pub meta_base: usize,
+}
+
+impl Default for Thresholds {
+    /// Flushes of 8 MiB; logs of 32 MiB, of 1 MiB for small states; bases of consumers after 64 KiB, of meta after 4 MiB.
+    fn default() -> Self {
+        Self {
+            segments: SegmentOptions::default(),
+            stream_flush: 8 << 20,
+            stream_log: 32 << 20,
+            small_log: 1 << 20,
+            consumer_base: 64 << 10,
+            meta_base: 4 << 20,
+        }
+    }
+}

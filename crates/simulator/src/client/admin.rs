@@ -1,0 +1,152 @@
+//! Creating, changing and deleting assets, and moving who leads.
+
+use flotilla_host::{ConsumerRequest, MetaRequest, Request, StreamRequest};
+use flotilla_meta::ConsumerAction;
+use flotilla_raft::GroupId;
+
+use super::{ACCOUNT, Asked, Clients, configs};
+use crate::history::{Removal, Removed};
+use crate::world::World;
+
+impl Clients {
+    fn ask_meta(&mut self, request: MetaRequest, asked: Asked, world: &mut World) {
+        let Some(leader) = world.leader(GroupId::META) else { return };
+        let number = world.call(leader, GroupId::META, Request::Meta(request));
+        self.asked.insert(number, asked);
+    }
+
+    pub(super) fn create(&mut self, world: &mut World) {
+        if self.random.one_in(2) {
+            let stream = self.some_stream();
+            if let Some(stream) = stream.filter(|_| self.load.consumers > 0) {
+                let name = format!("C{}", self.random.below(self.load.consumers));
+                return self.create_consumer(stream, name, world);
+            }
+        }
+        let name = format!("S{}", self.random.below(self.load.streams));
+        if self.streams.contains_key(&name) {
+            return;
+        }
+        let most = if world.stores().len() >= 5 { 3 } else { 2 };
+        let replicas = [3, 1, 5][crate::plan::index(self.random.below(most))];
+        let replicas = if self.random.one_in(3) { replicas } else { 3 };
+        let config = Box::new(configs::stream(&name, replicas));
+        let account = ACCOUNT.to_owned();
+        let request = MetaRequest::CreateStream { account, config, max_streams: None };
+        self.ask_meta(request, Asked::CreateStream(name), world);
+    }
+
+    fn create_consumer(&mut self, stream: GroupId, name: String, world: &mut World) {
+        let Some(life) = self.history.streams.get(&stream) else { return };
+        let request = MetaRequest::CreateConsumer {
+            account: ACCOUNT.to_owned(),
+            stream: life.name.clone(),
+            config: Box::new(configs::consumer(&name)),
+            action: ConsumerAction::CreateOrUpdate,
+            max_consumers: None,
+        };
+        self.ask_meta(request, Asked::CreateConsumer { stream, name }, world);
+    }
+
+    pub(super) fn delete(&mut self, world: &mut World) {
+        let account = ACCOUNT.to_owned();
+        if self.random.one_in(2) {
+            let Some(group) = self.some_consumer() else { return };
+            let Some(life) = self.history.consumers.get_mut(&group) else { return };
+            let Some(stream) = self.history.streams.get(&life.stream) else { return };
+            life.end_asked = true;
+            let request = MetaRequest::DeleteConsumer {
+                account,
+                stream: stream.name.clone(),
+                consumer: life.name.clone(),
+                group: Some(group),
+            };
+            let gone = (life.stream, life.name.clone());
+            self.consumers.remove(&gone);
+            return self.ask_meta(request, Asked::DeleteConsumer(group), world);
+        }
+        let Some(group) = self.some_stream() else { return };
+        let Some(life) = self.history.streams.get_mut(&group) else { return };
+        life.end_asked.get_or_insert(world.now);
+        let stream = life.name.clone();
+        self.streams.remove(&stream);
+        self.consumers.retain(|(of, _), _| *of != group);
+        self.ask_meta(MetaRequest::DeleteStream { account, stream }, Asked::DeleteStream(group), world);
+    }
+
+    pub(super) fn remove(&mut self, world: &mut World) {
+        let Some(group) = self.some_stream() else { return };
+        let Some(leader) = world.leader(group) else { return };
+        let Some(life) = self.history.streams.get_mut(&group) else { return };
+        let last = life.acked.last_key_value().map_or(1, |(seq, _)| *seq);
+        let (what, request) = if self.random.one_in(4) {
+            let keep = Some(self.random.below(20));
+            (Removed::Any, StreamRequest::Purge { filter: None, up_to: None, keep })
+        } else {
+            let seq = 1 + self.random.below(last);
+            let erase = self.random.one_in(2);
+            (Removed::One(seq), StreamRequest::Delete { seq, erase })
+        };
+        let removal = life.removals.len();
+        life.removals.push(Removal { what, asked: world.now, answered: None });
+        let number = world.call(leader, group, Request::Stream(request));
+        self.asked.insert(number, Asked::Remove(group, removal));
+    }
+
+    pub(super) fn step_down(&mut self, world: &mut World) {
+        let stores = world.stores();
+        let preferred = self.draw(stores);
+        let preferred = preferred.filter(|_| self.random.one_in(2));
+        match self.random.below(4) {
+            0 => self.ask_meta(MetaRequest::StepDown { preferred }, Asked::Nothing, world),
+            1 => {
+                let Some(group) = self.some_consumer() else { return };
+                let request = Request::Consumer(ConsumerRequest::StepDown { preferred });
+                self.ask_leader(group, request, world);
+            }
+            _ => {
+                let Some(group) = self.some_stream() else { return };
+                let request = Request::Stream(StreamRequest::StepDown { preferred });
+                self.ask_leader(group, request, world);
+            }
+        }
+    }
+
+    fn ask_leader(&mut self, group: GroupId, request: Request, world: &mut World) {
+        let Some(leader) = world.leader(group) else { return };
+        let number = world.call(leader, group, request);
+        self.asked.insert(number, Asked::Nothing);
+    }
+
+    pub(super) fn evict(&mut self, world: &mut World) {
+        let Some(group) = self.some_stream() else { return };
+        let Some(store) = self.draw(world.stores()) else { return };
+        let Some(life) = self.history.streams.get(&group) else { return };
+        let (account, stream) = (ACCOUNT.to_owned(), life.name.clone());
+        self.ask_meta(MetaRequest::RemovePeer { account, stream, store }, Asked::Nothing, world);
+    }
+
+    pub(super) fn scale(&mut self, world: &mut World) {
+        let Some(group) = self.some_stream() else { return };
+        let Some(life) = self.history.streams.get(&group) else { return };
+        let replicas = [1, 3, 3, 5][crate::plan::index(self.random.below(4))];
+        if usize::from(replicas) > world.stores().len() {
+            return;
+        }
+        let mut config = configs::stream(&life.name, replicas);
+        config.max_msgs = life.max_msgs;
+        let (account, config) = (ACCOUNT.to_owned(), Box::new(config));
+        self.ask_meta(MetaRequest::UpdateStream { account, config }, Asked::Nothing, world);
+    }
+
+    pub(super) fn limit(&mut self, world: &mut World) {
+        let Some(group) = self.some_stream() else { return };
+        let max = 20 + self.random.below(200);
+        let Some(life) = self.history.streams.get_mut(&group) else { return };
+        life.max_msgs = Some(life.max_msgs.map_or(max, |before| before.min(max)));
+        let mut config = configs::stream(&life.name, 3);
+        config.max_msgs = Some(max);
+        let (account, config) = (ACCOUNT.to_owned(), Box::new(config));
+        self.ask_meta(MetaRequest::UpdateStream { account, config }, Asked::Nothing, world);
+    }
+}

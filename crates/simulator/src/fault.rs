@@ -1,0 +1,167 @@
+//! Faults as data: what goes wrong, when, and for how long.
+
+mod carry_out;
+
+use flotilla_disk::Seeded;
+use flotilla_host::{MILLISECOND, SECOND};
+use flotilla_raft::StoreId;
+
+pub use carry_out::Faults;
+
+use crate::plan::index;
+
+/// One fault of a plan.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FaultPlan {
+    /// When it comes, in nanoseconds.
+    pub at: u64,
+    /// What it is.
+    pub kind: FaultKind,
+}
+
+/// Whom it meets.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Who {
+    /// These servers.
+    These(Vec<StoreId>),
+    /// Whoever leads the meta group then.
+    MetaLeader,
+    /// Whoever leads some stream then.
+    StreamLeader,
+}
+
+/// What goes wrong. Times are in nanoseconds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum FaultKind {
+    /// The process is killed, and started again after a while.
+    Kill { who: Who, down: u64 },
+    /// The machine loses power, and gets it back after a while.
+    PowerLoss { who: Who, down: u64 },
+    /// The process dies at a disk call, or the power goes there.
+    Crash { who: Who, calls: u64, power: bool, down: u64 },
+    /// The process dies and, at a disk call of its recovery, dies again.
+    CrashInRecovery { who: Who, calls: u64, power: bool, down: u64 },
+    /// The process stands still.
+    Pause { who: Who, lasting: u64 },
+    /// These servers and the others do not hear each other.
+    Partition { these: Vec<StoreId>, lasting: u64 },
+    /// These servers are not heard by the others, which they hear.
+    OneWay { these: Vec<StoreId>, lasting: u64 },
+    /// Each server hears only its two neighbours.
+    Ring { lasting: u64 },
+    /// These servers are cut off and heard again, many times.
+    Flapping { these: Vec<StoreId>, times: u64, each: u64 },
+    /// All links are slow and lose signs of life.
+    BadLinks { often: u64, most: u64, lasting: u64 },
+    /// Links break and come back.
+    BrokenLinks { times: u64, each: u64 },
+    /// The time of day jumps, by milliseconds.
+    ClockJump { who: Who, by: i64 },
+    /// From its next start the clock runs wrong, by millionths; the server is restarted for it.
+    ClockDrift { who: Who, by: i64, down: u64 },
+    /// The disk is slow: syncs take up to so many microseconds.
+    SlowDisk { who: Who, sync: u64, lasting: u64 },
+    /// The disk gives no answer for so long.
+    HungDisk { who: Who, lasting: u64 },
+    /// A sync fails, once; what it should have written is not on the disk.
+    SyncError { who: Who, calls: u64, down: u64 },
+    /// A write fails, once, after so many bytes.
+    ShortWrite { who: Who, calls: u64, bytes: usize, down: u64 },
+    /// The disk is full.
+    FullDisk { who: Who, lasting: u64 },
+}
+
+/// Up to six faults.
+pub(crate) fn draw_faults(random: &mut Seeded, servers: u64, lasts: u64) -> Vec<FaultPlan> {
+    let count = random.below(7);
+    let mut faults: Vec<FaultPlan> = (0..count)
+        .map(|_| {
+            let at = 2 * SECOND + random.below(lasts - 2 * SECOND);
+            FaultPlan { at, kind: draw_kind(random, servers) }
+        })
+        .collect();
+    faults.sort_by_key(|fault| fault.at);
+    faults
+}
+
+fn draw_kind(random: &mut Seeded, servers: u64) -> FaultKind {
+    let down = random.below(4_000) * MILLISECOND;
+    let lasting = (100 + random.below(6_000)) * MILLISECOND;
+    match random.below(20) {
+        0 | 1 => FaultKind::Kill { who: who(random, servers), down },
+        2 => FaultKind::Kill { who: all(servers), down },
+        3 => FaultKind::PowerLoss { who: who(random, servers), down },
+        4 | 5 => FaultKind::PowerLoss { who: all(servers), down },
+        6 => {
+            let (calls, power) = (1 + random.below(60), random.one_in(2));
+            FaultKind::Crash { who: one(random, servers), calls, power, down }
+        }
+        7 => {
+            let (calls, power) = (1 + random.below(30), random.one_in(2));
+            FaultKind::CrashInRecovery { who: one(random, servers), calls, power, down }
+        }
+        8 => FaultKind::Pause { who: who(random, servers), lasting },
+        9 => FaultKind::Partition { these: some(random, servers), lasting },
+        10 => FaultKind::OneWay { these: some(random, servers), lasting },
+        11 => FaultKind::Ring { lasting },
+        12 => {
+            let (times, each) = (3 + random.below(8), (50 + random.below(1_500)) * MILLISECOND);
+            FaultKind::Flapping { these: some(random, servers), times, each }
+        }
+        13 => {
+            let (often, most) = (2 + random.below(20), 20 + random.below(800));
+            FaultKind::BadLinks { often, most, lasting }
+        }
+        14 => {
+            let (times, each) = (3 + random.below(20), (20 + random.below(500)) * MILLISECOND);
+            FaultKind::BrokenLinks { times, each }
+        }
+        15 if random.one_in(2) => {
+            let by = i64::try_from(random.below(1_200_000)).unwrap_or(0) - 600_000;
+            FaultKind::ClockJump { who: who(random, servers), by }
+        }
+        15 => {
+            let by = i64::try_from(random.below(20_000)).unwrap_or(0) - 10_000;
+            FaultKind::ClockDrift { who: one(random, servers), by, down }
+        }
+        16 => {
+            let sync = 10_000 + random.below(400_000);
+            FaultKind::SlowDisk { who: who(random, servers), sync, lasting }
+        }
+        17 => FaultKind::HungDisk { who: one(random, servers), lasting: 2 * lasting },
+        18 if random.one_in(2) => {
+            FaultKind::SyncError { who: one(random, servers), calls: 1 + random.below(20), down }
+        }
+        18 => {
+            let (calls, bytes) = (1 + random.below(20), index(random.below(8_192)));
+            FaultKind::ShortWrite { who: one(random, servers), calls, bytes, down }
+        }
+        _ => FaultKind::FullDisk { who: one(random, servers), lasting },
+    }
+}
+
+fn one(random: &mut Seeded, servers: u64) -> Who {
+    match random.below(4) {
+        0 => Who::MetaLeader,
+        1 => Who::StreamLeader,
+        _ => Who::These(vec![StoreId(1 + random.below(servers))]),
+    }
+}
+
+fn who(random: &mut Seeded, servers: u64) -> Who {
+    if random.one_in(3) { Who::These(some(random, servers)) } else { one(random, servers) }
+}
+
+fn all(servers: u64) -> Who {
+    Who::These((1..=servers).map(StoreId).collect())
+}
+
+/// Some servers, not all.
+fn some(random: &mut Seeded, servers: u64) -> Vec<StoreId> {
+    let mut stores: Vec<StoreId> = (1..=servers).map(StoreId).collect();
+    let keep = 1 + random.below(servers - 1);
+    while stores.len() as u64 > keep {
+        stores.remove(index(random.below(stores.len() as u64)));
+    }
+    stores
+}

@@ -1,0 +1,46 @@
+//! What was acknowledged is there, with the same bytes, on every replica; unless somebody had it removed.
+
+use super::{Invariant, Seen};
+use crate::history::History;
+
+pub(super) struct AcknowledgedIsKept;
+
+impl Invariant for AcknowledgedIsKept {
+    fn name(&self) -> &'static str {
+        "I1 what was acknowledged is kept"
+    }
+
+    fn see(&mut self, history: &History, seen: &Seen<'_>) -> Result<(), String> {
+        let Seen::Final(end) = seen else { return Ok(()) };
+        for (group, life) in &history.streams {
+            let Some(replicas) = end.streams.get(group) else {
+                if life.end_asked.is_none() {
+                    return Err(format!("stream {} (group {group}) is gone", life.name));
+                }
+                continue;
+            };
+            for (store, held) in replicas {
+                for (seq, id) in &life.acked {
+                    let Some(publication) = history.publication(*id) else { continue };
+                    match held.messages.get(seq) {
+                        Some(message) if message.payload == publication.payload() => {}
+                        Some(_) => {
+                            return Err(format!(
+                                "{store}: message {seq} of {} is not publication {id}",
+                                life.name
+                            ));
+                        }
+                        None if life.explains(*seq, publication.at, held.last_seq) => {}
+                        None => {
+                            return Err(format!(
+                                "{store}: message {seq} of {} (publication {id}) is lost; last is {}",
+                                life.name, held.last_seq
+                            ));
+                        }
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+}

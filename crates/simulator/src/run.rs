@@ -1,0 +1,192 @@
+//! One run: the cluster is founded, clients work while faults come, everything heals, and at the end all that was
+//! promised is looked for.
+
+mod rest;
+
+use std::collections::BTreeMap;
+
+use flotilla_host::{SECOND, Totals};
+use flotilla_raft::{GroupId, StoreId};
+
+use crate::client::{self, Clients};
+use crate::fault::Faults;
+use crate::invariant::{Invariants, Seen, Violation};
+use crate::plan::Plan;
+use crate::trace::Trace;
+use crate::world::{Happening, World};
+
+/// How long the cluster gets to become whole once nothing goes wrong any more.
+const HEALING: u64 = 90 * SECOND;
+
+/// What a run did.
+#[derive(Clone, Debug, Default)]
+pub struct Work {
+    /// Entries that were committed, of all groups.
+    pub commits: u64,
+    /// How often a group got another leader.
+    pub leader_changes: u64,
+    /// Messages that were acknowledged.
+    pub acknowledged: u64,
+    /// Messages that were delivered.
+    pub delivered: u64,
+    /// States that were given to a replica by a peer.
+    pub installs: u64,
+    /// Faults that were drawn, and those that never came.
+    pub faults: (usize, usize),
+    /// Nanoseconds that passed in the cluster.
+    pub time: u64,
+    /// Turns of all shards.
+    pub turns: u64,
+}
+
+/// How a run ended.
+#[derive(Clone, Debug)]
+pub struct Outcome {
+    /// What it did.
+    pub work: Work,
+    /// What did not hold.
+    pub violation: Option<Violation>,
+    /// The hash of all that happened.
+    pub hash: u64,
+    /// The last that happened, in words.
+    pub last: Vec<String>,
+}
+
+/// A run under way.
+pub struct Run {
+    pub(crate) world: World,
+    pub(crate) clients: Clients,
+    pub(crate) faults: Faults,
+    pub(crate) invariants: Invariants,
+    terms: BTreeMap<GroupId, u64>,
+    work: Work,
+    cap: u64,
+    /// How many messages consumers said they still have.
+    pub(crate) left: BTreeMap<GroupId, u64>,
+    totals_at: BTreeMap<(StoreId, usize), u64>,
+}
+
+/// Runs a plan to its end.
+#[must_use]
+pub fn run(plan: &Plan, aloud: bool) -> Outcome {
+    let mut run = Run::new(plan, aloud);
+    let violation = run.to_the_end(plan).err();
+    if let Some(violation) = &violation {
+        let text = format!("{}: {}", violation.invariant, violation.what);
+        let now = run.world.now;
+        run.world.trace.note(now, || text);
+    }
+    run.outcome(violation)
+}
+
+impl Run {
+    fn new(plan: &Plan, aloud: bool) -> Self {
+        let mut world = World::new(plan.servers, plan.seed, plan.world, Trace::new(aloud));
+        world.trace.note(0, || format!("{plan:?}"));
+        let faults = Faults::order(&plan.faults, &mut world);
+        world.at(SECOND, client::TIMER);
+        Self {
+            world,
+            clients: Clients::new(plan.load.clone(), plan.seed),
+            faults,
+            invariants: Invariants::default(),
+            terms: BTreeMap::new(),
+            work: Work::default(),
+            cap: plan.world.wal.2,
+            left: BTreeMap::new(),
+            totals_at: BTreeMap::new(),
+        }
+    }
+
+    fn to_the_end(&mut self, plan: &Plan) -> Result<(), Violation> {
+        self.world.found();
+        self.until(plan.lasts)?;
+        self.clients.finishing = true;
+        self.faults.heal(&mut self.world);
+        let now = self.world.now;
+        self.world.trace.note(now, || "everything heals".to_owned());
+        self.come_to_rest(now + HEALING)
+    }
+
+    /// Lets everything happen until `end`.
+    pub(crate) fn until(&mut self, end: u64) -> Result<(), Violation> {
+        while self.world.now < end {
+            let happening = self.world.next();
+            self.take(happening)?;
+        }
+        Ok(())
+    }
+
+    fn take(&mut self, happening: Happening) -> Result<(), Violation> {
+        match happening {
+            Happening::Timer(client::TIMER) => self.clients.act(&mut self.world),
+            Happening::Timer(number) => drop(self.faults.timer(number, &mut self.world)),
+            Happening::Turned { store, shard } => self.look(store, shard)?,
+            Happening::Publish { publish, .. } => {
+                self.clients.hear(&publish, self.world.now, &mut self.invariants)?;
+            }
+            Happening::Answer(number, answer) => {
+                let now = self.world.now;
+                let left = self.clients.answer(number, answer, now, &mut self.invariants)?;
+                self.left.extend(left);
+            }
+            Happening::Notice(store, notice) => {
+                let text = notice.to_string();
+                self.world.trace.note(self.world.now, || format!("{store}: {text}"));
+            }
+            Happening::Ended(store, _) => self.faults.ended(store, &mut self.world),
+        }
+        Ok(())
+    }
+
+    /// Shows the shard that had a turn to the invariants.
+    fn look(&mut self, store: StoreId, shard: usize) -> Result<(), Violation> {
+        let now = self.world.now;
+        let Some(server) = self.world.servers.get(&store) else { return Ok(()) };
+        let Some(running) = &server.running else { return Ok(()) };
+        let history = &self.clients.history;
+        for view in running.shards[shard].replicas() {
+            let seen = Seen::Replica { store, boot: running.boot, view: &view };
+            self.invariants.see(history, &seen)?;
+            if view.serves {
+                let term = self.terms.entry(view.group).or_default();
+                if *term < view.hard_state.term {
+                    self.work.leader_changes += u64::from(*term > 0);
+                    *term = view.hard_state.term;
+                }
+            }
+        }
+        let used = running.log.wal.used();
+        self.invariants.see(history, &Seen::Log { store, used, cap: self.cap })?;
+        // Counting is not free, and what ended stays so.
+        let due = self.totals_at.entry((store, shard)).or_default();
+        if *due <= now {
+            *due = now + SECOND / 4;
+            let totals: Totals = running.shards[shard].totals();
+            self.invariants.see(history, &Seen::Server { store, totals: &totals })?;
+        }
+        Ok(())
+    }
+
+    fn outcome(mut self, violation: Option<Violation>) -> Outcome {
+        let history = &self.clients.history;
+        self.work.acknowledged =
+            history.streams.values().map(|life| life.acked.len() as u64).sum();
+        self.work.delivered =
+            history.consumers.values().map(|life| life.delivered.len() as u64).sum();
+        let all = self.faults.not_fired().len();
+        self.work.faults = (self.faults.count(), all);
+        self.work.time = self.world.now;
+        self.work.turns = self.world.turns;
+        let mut applied: BTreeMap<GroupId, u64> = BTreeMap::new();
+        for store in self.world.stores() {
+            for view in self.world.shards(store).iter().flat_map(flotilla_host::Shard::replicas) {
+                let most = applied.entry(view.group).or_default();
+                *most = (*most).max(view.applied);
+            }
+        }
+        self.work.commits = applied.values().sum();
+        let last = self.world.trace.last().map(str::to_owned).collect();
+        Outcome { work: self.work, violation, hash: self.world.trace.hash(), last }
+    }
+}

@@ -1,0 +1,179 @@
+//! One server: its disk, and while it runs its shards and its log.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use flotilla_disk::{Disk, MemDisk, SegmentJob, StoreFile, Wal, WalOptions};
+use flotilla_host::{
+    Addressee, Detector, Input, Shard, ShardOptions, Thresholds, addressed, shard_of,
+};
+use flotilla_meta::{PeerLimits, ServerInfo};
+use flotilla_raft::StoreId;
+use flotilla_stream::Timestamp;
+
+use super::clock::{Clock, Wrong};
+use super::log::{DiskPace, Log};
+
+/// What all servers of a world have in common.
+#[derive(Clone, Copy, Debug)]
+pub struct WorldOptions {
+    /// The size of the log's files, and what of the log is a lot.
+    pub wal: (u64, u64, u64),
+    /// When replicas let go of what they hold.
+    pub thresholds: Thresholds,
+}
+
+/// A server.
+pub struct Server {
+    pub(crate) store: StoreId,
+    /// Its disk.
+    pub disk: Arc<MemDisk>,
+    pub(crate) boot: u64,
+    pub(crate) clock: Wrong,
+    pub(crate) pace: DiskPace,
+    pub(crate) paused_until: u64,
+    pub(crate) running: Option<Running>,
+}
+
+pub(crate) struct Running {
+    pub(crate) boot: u64,
+    pub(crate) clock: Clock,
+    pub(crate) shards: Vec<Shard>,
+    /// For each shard.
+    pub(crate) inputs: Vec<Vec<Input>>,
+    /// When each shard has its next turn.
+    pub(crate) next_turn: Vec<Option<u64>>,
+    pub(crate) log: Log,
+    /// What waits for the thread that writes segments.
+    pub(crate) jobs: VecDeque<SegmentJob>,
+    pub(crate) detector: Detector,
+    pub(crate) beats: u64,
+    pub(crate) registered: bool,
+}
+
+impl Server {
+    pub(super) fn new(store: StoreId) -> Self {
+        Self {
+            store,
+            disk: Arc::new(MemDisk::new()),
+            boot: 0,
+            clock: Wrong::default(),
+            pace: DiskPace::default(),
+            paused_until: 0,
+            running: None,
+        }
+    }
+
+    pub(crate) fn name(&self) -> String {
+        format!("n{}", self.store.0)
+    }
+
+    /// Whether it lives, in the life `boot`.
+    pub(crate) fn lives(&self, boot: u64) -> bool {
+        self.running.as_ref().is_some_and(|r| r.boot == boot)
+    }
+
+    pub(crate) fn shards(&self) -> &[Shard] {
+        self.running.as_ref().map_or(&[], |r| &r.shards)
+    }
+
+    pub(crate) fn is_registered(&self) -> bool {
+        self.running.as_ref().is_some_and(|r| r.registered)
+    }
+
+    pub(crate) fn info(&self) -> ServerInfo {
+        let limits = PeerLimits {
+            jetstream: true,
+            max_file_store: Some(1 << 40),
+            ..PeerLimits::default()
+        };
+        let (name, cluster) = (self.name(), "C1".to_owned());
+        ServerInfo { store: self.store, name, cluster, tags: Vec::new(), limits }
+    }
+
+    pub(super) fn start(
+        &mut self,
+        seed: u64,
+        options: &WorldOptions,
+        now: u64,
+        wall: Timestamp,
+    ) -> Result<(), String> {
+        self.boot += 1;
+        let clock = Clock::start(now, self.clock);
+        let disk: Arc<dyn Disk> = self.disk.clone();
+        let fresh = self.store.0;
+        let store_file = StoreFile::open_or_create(&*disk, fresh).map_err(|e| e.to_string())?;
+        let (file_size, soft, cap) = options.wal;
+        let wal_options = WalOptions { store: self.store, file_size, soft, cap };
+        let (wal, recovery) = Wal::open(&*disk, wal_options).map_err(|e| e.to_string())?;
+        let shard_options =
+            ShardOptions { unique_tag: None, seed, thresholds: options.thresholds };
+        let shards = 1 + usize::try_from((self.store.0 + self.boot) % 3).unwrap_or(0);
+        let (time, file) = (clock.now(now, wall), store_file);
+        let shards = Shard::recover(&shard_options, shards, &disk, file, recovery, time)
+            .map_err(|e| e.to_string())?;
+        if self.disk.has_crashed() {
+            return Err("crashed at a disk call while it started".to_owned());
+        }
+        self.running = Some(Running {
+            boot: self.boot,
+            clock,
+            inputs: shards.iter().map(|_| Vec::new()).collect(),
+            next_turn: vec![None; shards.len()],
+            shards,
+            log: Log::new(wal),
+            jobs: VecDeque::new(),
+            detector: Detector::default(),
+            beats: 0,
+            registered: false,
+        });
+        Ok(())
+    }
+}
+
+impl Running {
+    /// Puts an input before the shards that it is for. Returns which these are.
+    pub(crate) fn give(&mut self, input: Input) -> Vec<usize> {
+        let shards = self.shards.len();
+        let mut woken = Vec::new();
+        match input.addressee() {
+            Addressee::Group(group) => self.push(shard_of(group, shards), input, &mut woken),
+            Addressee::All => {
+                (0..shards).for_each(|shard| self.push(shard, input.clone(), &mut woken));
+            }
+            Addressee::Frame => {
+                let Input::Bundle { frame, .. } = &input else { return woken };
+                addressed(frame, shards, |shard| woken.push(shard));
+                for shard in &woken {
+                    self.inputs[*shard].push(input.clone());
+                }
+            }
+            // What a shard itself asked for is given to it by number.
+            Addressee::Doer => {}
+        }
+        woken
+    }
+
+    /// What waits for a shard; with `hold` without what clients and peers sent.
+    pub(crate) fn take_inputs(&mut self, shard: usize, hold: bool) -> Vec<Input> {
+        let inputs = &mut self.inputs[shard];
+        if !hold {
+            return std::mem::take(inputs);
+        }
+        let foreign = |input: &Input| {
+            matches!(
+                input,
+                Input::Bundle { .. }
+                    | Input::Publish { .. }
+                    | Input::Consumer { .. }
+                    | Input::Call { .. }
+            )
+        };
+        inputs.extract_if(.., |input| !foreign(input)).collect()
+    }
+
+    fn push(&mut self, shard: usize, input: Input, woken: &mut Vec<usize>) {
+        self.inputs[shard].push(input);
+        woken.push(shard);
+    }
+}
