@@ -240,7 +240,8 @@ impl Disk for MemDisk {
         offset: u64,
         parts: &[IoSlice<'_>],
     ) -> Result<(), DiskError> {
-        let data: Vec<u8> = parts.iter().flat_map(|part| part.iter().copied()).collect();
+        let mut data = Vec::with_capacity(parts.iter().map(|part| part.len()).sum());
+        parts.iter().for_each(|part| data.extend_from_slice(part));
         self.state().write(file, offset, &data)
     }
 

@@ -238,6 +238,12 @@ impl Wal {
         self.files.values().sum()
     }
 
+    /// The size that the log should not pass: [`WalOptions::cap`].
+    #[must_use]
+    pub fn cap(&self) -> u64 {
+        self.options.cap
+    }
+
     /// The highest durable LSN.
     #[must_use]
     pub fn synced(&self) -> u64 {

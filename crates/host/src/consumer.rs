@@ -20,7 +20,7 @@ use crate::notice::Notice;
 use crate::replica::{Machine, Replica};
 use crate::request::{Answer, Call, CallId, ConsumerAnswer, ConsumerRequest, Request};
 use crate::stream::StreamMachine;
-use crate::time::TICK;
+use crate::time::{GroupTime, MILLISECOND, TICK};
 use crate::turn::Cx;
 
 /// The most inputs that wait while the leader is being made, each of a control line's length at most. What comes beyond
@@ -72,6 +72,7 @@ pub(crate) struct ConsumerMachine {
     pub(crate) inactive: bool,
     pub(crate) led_since: Option<Timestamp>,
     effects: Vec<ConsumerEffect>,
+    time: GroupTime,
 }
 
 impl ConsumerMachine {
@@ -96,7 +97,13 @@ impl ConsumerMachine {
             inactive: false,
             led_since: None,
             effects: Vec::new(),
+            time: GroupTime::default(),
         }
+    }
+
+    /// The time in this group.
+    fn now(&mut self, cx: &Cx) -> Timestamp {
+        self.time.now(cx.now, self.consumer.applied_time())
     }
 
     fn close(&mut self, why: Closing, cx: &mut Cx) {
@@ -205,6 +212,8 @@ impl Replica<ConsumerMachine> {
     ) -> Result<Option<u64>, Poisoned> {
         self.ask_read_index(cx)?;
         let Some(stream) = stream else {
+            // Its own members may need a base all the same: it moves to where its stream is.
+            self.checkpoint_if_due(cx);
             for call in self.take_confirmed() {
                 cx.out.answers.push((call.id, Answer::Error(ErrorKind::StreamNotFound.error())));
             }
@@ -225,14 +234,14 @@ impl Replica<ConsumerMachine> {
         while self.serves() && self.lead(&mut stream.machine, cx) {
             self.drive(cx)?;
         }
-        let wanted = std::mem::take(&mut self.wants_base);
-        if wanted || self.raft.log_bytes() > cx.thresholds.consumer_base {
-            self.checkpoint(false, cx);
-        }
+        self.checkpoint_if_due(cx);
+        let now = self.machine.now(cx);
         let machine = &self.machine;
         let deadline = machine.leader.as_ref().and_then(|l| l.next_deadline(&machine.consumer));
-        // What is due and was not done has to wait for something, such as the end of a transfer of leadership.
-        let wait = |at: Timestamp| if at <= cx.now.wall { TICK } else { at.since(cx.now.wall) };
+        // What is due and was not done has to wait for something, such as the end of a transfer of leadership; and time in
+        // a group may be slow.
+        let wait =
+            |at: Timestamp| if at <= now { TICK } else { at.since(now).max(MILLISECOND) };
         Ok(deadline.map(|at| cx.now.mono + wait(at)))
     }
 
@@ -270,18 +279,20 @@ impl Replica<ConsumerMachine> {
             && self.serves()
             && let Some(term) = self.machine.lead_term.take()
         {
+            let now = self.machine.now(cx);
             let state = &self.machine.consumer;
-            let leader = Leader::new(term, cx.now.wall, &stream.machine.stream, state);
+            let leader = Leader::new(term, now, &stream.machine.stream, state);
             self.machine.leader = Some(leader);
         }
     }
 
     /// Lets the leader look at everything new. Returns whether something was proposed.
     fn lead(&mut self, stream: &mut StreamMachine, cx: &mut Cx) -> bool {
+        let now = self.machine.now(cx);
         let machine = &mut self.machine;
         let Some(leader) = &mut machine.leader else { return false };
         let mut effects = std::mem::take(&mut machine.effects);
-        let (now, state) = (cx.now.wall, &machine.consumer);
+        let state = &machine.consumer;
         let mut step = |input: flotilla_stream::ConsumerInput<'_>| {
             leader.step(now, input, &stream.stream, state, &mut effects);
         };
@@ -315,9 +326,16 @@ impl Replica<ConsumerMachine> {
         if self.machine.consumer.config() == wanted || self.machine.updating {
             return false;
         }
-        let data = encode_consumer_update(cx.now.wall, wanted.clone());
+        let data = encode_consumer_update(self.machine.now(cx), wanted.clone());
         self.machine.updating = self.raft.propose(data).is_ok();
         self.machine.updating
+    }
+
+    fn checkpoint_if_due(&mut self, cx: &mut Cx) {
+        let wanted = std::mem::take(&mut self.wants_base);
+        if wanted || self.raft.log_bytes() > cx.thresholds.consumer_base {
+            self.checkpoint(false, cx);
+        }
     }
 
     pub(crate) fn checkpoint(&mut self, forward: bool, cx: &mut Cx) {

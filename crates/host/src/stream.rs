@@ -18,6 +18,8 @@ use flotilla_raft::GroupId;
 use flotilla_stream::{Applied, RecordMeta, SequenceRange, Stream, Timestamp, message_size};
 
 use crate::request::CallId;
+use crate::time::GroupTime;
+use crate::turn::Cx;
 
 pub use publish::Inbound;
 
@@ -46,6 +48,7 @@ pub(crate) struct StreamMachine {
     /// The segments of a state that is on its way here.
     staged: Vec<SegmentSummary>,
     applied: Applied,
+    time: GroupTime,
 }
 
 /// What is owed for an entry.
@@ -82,7 +85,13 @@ impl StreamMachine {
             checkpoint: checkpoint::Checkpoint::default(),
             staged: Vec::new(),
             applied: Applied::default(),
+            time: GroupTime::default(),
         }
+    }
+
+    /// The time in this group.
+    fn now(&mut self, cx: &Cx) -> Timestamp {
+        self.time.now(cx.now, self.stream.applied_time())
     }
 }
 

@@ -38,6 +38,9 @@ pub struct Summary {
     pub took: Duration,
 }
 
+/// How often it is said how far all runs are.
+const PROGRESS: Duration = Duration::from_secs(10);
+
 /// A run must have done this much to count.
 const LEAST_COMMITS: u64 = 100;
 
@@ -84,7 +87,7 @@ pub fn run_all(seeds: Range<u64>, jobs: usize, progress: bool) -> Summary {
     let started = Instant::now();
     let next = AtomicU64::new(seeds.start);
     let summary = Mutex::new(Summary::default());
-    let all = seeds.end - seeds.start;
+    let said = Mutex::new(started);
     std::thread::scope(|scope| {
         for _ in 0..jobs.max(1) {
             scope.spawn(|| {
@@ -96,7 +99,9 @@ pub fn run_all(seeds: Range<u64>, jobs: usize, progress: bool) -> Summary {
                     let (outcome, failure) = run_seed(seed);
                     let mut summary = summary.lock().unwrap_or_else(PoisonError::into_inner);
                     summary.add(seed, &outcome, failure);
-                    if progress && summary.runs.is_multiple_of((all / 50).max(1)) {
+                    let mut said = said.lock().unwrap_or_else(PoisonError::into_inner);
+                    if progress && said.elapsed() > PROGRESS {
+                        *said = Instant::now();
                         summary.took = started.elapsed();
                         println!("{summary}");
                     }

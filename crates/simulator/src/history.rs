@@ -98,8 +98,9 @@ pub struct StreamLife {
     pub max_msgs: Option<u64>,
     /// When its end was asked for.
     pub end_asked: Option<u64>,
-    /// Whether its end was confirmed.
-    pub ended: bool,
+    /// Whether somebody may have deleted it: streams are deleted by name, and a request may be late and meet a later
+    /// life of that name.
+    pub may_be_gone: bool,
 }
 
 impl StreamLife {
@@ -140,6 +141,10 @@ pub struct History {
     pub streams: BTreeMap<GroupId, StreamLife>,
     /// By group.
     pub consumers: BTreeMap<GroupId, ConsumerLife>,
+    /// How many requests to delete a stream of a name were not answered.
+    pub deleting: BTreeMap<String, u64>,
+    /// Whether a clock was set wrong: windows of time end early or late then.
+    pub clocks_are_wrong: bool,
 }
 
 impl History {

@@ -77,7 +77,7 @@ impl Plan {
         let lasts = (8 + random.below(18)) * SECOND;
         let load = Load::draw(&mut random);
         let faults = draw_faults(&mut random, servers, lasts);
-        let file = [64 << 10, 256 << 10][index(random.below(2))];
+        let file = [32 << 10, 128 << 10][index(random.below(2))];
         let segments = SegmentOptions {
             segment_size: [8 << 10, 64 << 10, 8 << 20][index(random.below(3))],
             flush_size: [4 << 10, 64 << 10][index(random.below(2))],
@@ -118,10 +118,10 @@ impl Load {
             limit: maybe(1),
         };
         Self {
-            pause: [4, 10, 25][index(random.below(3))] * MILLISECOND,
+            pause: [10, 25, 60][index(random.below(3))] * MILLISECOND,
             streams: 1 + random.below(4),
             consumers: random.below(3),
-            payload: [40, 300, 4_000, 20_000][index(random.below(4))],
+            payload: [40, 300, 2_000, 8_000][index(random.below(4))],
             with_id: [0, 2, 5][index(random.below(3))],
             expecting: [0, 4, 10][index(random.below(3))],
             weights,

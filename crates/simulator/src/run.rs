@@ -9,7 +9,7 @@ use flotilla_host::{SECOND, Totals};
 use flotilla_raft::{GroupId, StoreId};
 
 use crate::client::{self, Clients};
-use crate::fault::Faults;
+use crate::fault::{FaultKind, Faults};
 use crate::invariant::{Invariants, Seen, Violation};
 use crate::plan::Plan;
 use crate::trace::Trace;
@@ -81,13 +81,16 @@ pub fn run(plan: &Plan, aloud: bool) -> Outcome {
 
 impl Run {
     fn new(plan: &Plan, aloud: bool) -> Self {
+        let mut clients = Clients::new(plan.load.clone(), plan.seed);
+        clients.history.clocks_are_wrong =
+            plan.has(|kind| matches!(kind, FaultKind::ClockJump { .. }));
         let mut world = World::new(plan.servers, plan.seed, plan.world, Trace::new(aloud));
         world.trace.note(0, || format!("{plan:?}"));
         let faults = Faults::order(&plan.faults, &mut world);
         world.at(SECOND, client::TIMER);
         Self {
             world,
-            clients: Clients::new(plan.load.clone(), plan.seed),
+            clients,
             faults,
             invariants: Invariants::default(),
             terms: BTreeMap::new(),

@@ -30,6 +30,9 @@ pub use server::{Server, WorldOptions};
 
 use crate::trace::Trace;
 
+/// A shard that has so many turns in a millisecond waits for something by asking again and again.
+const MOST_TURNS: u64 = 1_000;
+
 /// The time of day at which every run begins: 2026-01-01.
 const EPOCH: i64 = 1_767_225_600_000_000_000;
 
@@ -80,6 +83,8 @@ pub struct World {
     deferred: u64,
     /// How many turns all shards took.
     pub turns: u64,
+    /// Of each shard, the millisecond of its last turn, and how many it had in it.
+    pace: BTreeMap<(StoreId, usize), (u64, u64)>,
 }
 
 impl World {
@@ -100,6 +105,7 @@ impl World {
             options,
             deferred: 0,
             turns: 0,
+            pace: BTreeMap::new(),
         }
     }
 
@@ -240,13 +246,15 @@ impl World {
             return;
         }
         let time = running.clock.now(now, wall);
-        let hold = running.log.is_full();
-        let inputs = running.take_inputs(shard, hold);
+        let (inputs, hold) = running.take_inputs(shard);
         let output = running.shards[shard].turn(time, inputs);
         let deadline = running.shards[shard].next_deadline().map(|at| running.clock.world(at));
         let soon = hold.then_some(now + 5 * MILLISECOND);
         let deadline = deadline.into_iter().chain(soon).min();
         self.turns += 1;
+        let pace = self.pace.entry((store, shard)).or_default();
+        *pace = if pace.0 == now / MILLISECOND { (pace.0, pace.1 + 1) } else { (now / MILLISECOND, 1) };
+        assert!(pace.1 < MOST_TURNS, "shard {shard} of {store} turns and turns, at {now}");
         if server.disk.has_crashed() {
             return self.crashed(store);
         }

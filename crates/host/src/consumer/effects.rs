@@ -95,8 +95,9 @@ impl Replica<ConsumerMachine> {
                 ConsumerEffect::Advisory(_) => {}
             }
         }
+        let now = self.machine.now(cx);
         if refused && let Some(leader) = &mut self.machine.leader {
-            let (now, state) = (cx.now.wall, &self.machine.consumer);
+            let state = &self.machine.consumer;
             leader.step(now, ConsumerInput::Lost, &stream.stream, state, effects);
         }
         proposed

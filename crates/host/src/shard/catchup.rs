@@ -147,14 +147,17 @@ impl Shard {
             return;
         }
         let Some(stream) = self.replicas.streams.get_mut(&group) else { return };
-        let staged = if piece.data.is_empty() {
+        // A segment that is appended to has gone on since it was offered.
+        let left = usize::try_from(file.bytes - *offset).unwrap_or(usize::MAX);
+        let data = piece.data.slice(..piece.data.len().min(left));
+        let staged = if data.is_empty() {
             Err("a segment of it is not there any more".to_owned())
         } else {
-            stream.machine.stage_piece(file, *offset, &piece.data, &mut self.cx)
+            stream.machine.stage_piece(file, *offset, &data, &mut self.cx)
         };
         match staged {
             Ok(()) => {
-                *offset += piece.data.len() as u64;
+                *offset += data.len() as u64;
                 self.go_on(group);
             }
             Err(error) => {

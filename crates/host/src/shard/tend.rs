@@ -37,6 +37,7 @@ impl Shard {
         if recorded && wanted.is_settled() {
             return;
         }
+        // A group with something to do does not sleep over it: nobody would wake it when it can be done.
         let desired = wanted.desired.clone();
         let epoch = wanted.epoch;
         let led_since = self.replicas.led_since(group).unwrap_or(u64::MAX);
@@ -59,7 +60,7 @@ impl Shard {
         if report && !reporting {
             self.confirm_lead(group, epoch);
         }
-        self.dirty.insert(group);
+        self.wake(group);
     }
 
     /// Only a leader that is sure to be one, after it knew of the epoch, may say what its configuration is: on that word

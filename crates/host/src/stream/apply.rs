@@ -10,6 +10,7 @@ use super::{Owed, StreamMachine, open};
 use crate::notice::Notice;
 use crate::replica::{Machine, Replica};
 use crate::request::{Answer, CallId};
+use crate::time::MILLISECOND;
 use crate::turn::Cx;
 
 impl Machine for StreamMachine {
@@ -176,7 +177,7 @@ impl Replica<StreamMachine> {
         call: Option<CallId>,
         cx: &mut Cx,
     ) -> bool {
-        let data = StreamCommand { time: cx.now.wall, change }.encode();
+        let data = StreamCommand { time: self.machine.now(cx), change }.encode();
         match self.raft.propose(data) {
             Ok((index, term)) => {
                 let owed = call.map_or(Owed::Nothing, Owed::Answer);
@@ -199,8 +200,9 @@ impl Replica<StreamMachine> {
             return None;
         }
         let due = first.after(age);
-        if due > cx.now.wall {
-            return Some(cx.now.mono + due.since(cx.now.wall));
+        let now = self.machine.now(cx);
+        if due > now {
+            return Some(cx.now.mono + due.since(now).max(MILLISECOND));
         }
         if !self.machine.expiring {
             self.wake();

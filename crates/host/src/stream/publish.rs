@@ -69,7 +69,7 @@ impl Replica<StreamMachine> {
             let batch = self.machine.take_batch();
             let Batch { builder, taken } = batch;
             let size = builder.encoded_size();
-            let data = builder.finish(cx.now.wall);
+            let data = builder.finish(self.machine.now(cx));
             match self.raft.propose(data) {
                 Ok((index, term)) => {
                     let replies = taken.into_iter().map(|m| m.reply).collect();

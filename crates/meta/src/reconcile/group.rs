@@ -98,6 +98,9 @@ pub fn next_step(view: &GroupView<'_>) -> Step {
     if view.membership.is_joint() {
         return leave(view);
     }
+    if !view.membership.voters.contains(&view.leader) {
+        return hand_over(view);
+    }
     let strays: Vec<_> =
         view.membership.learners.iter().copied().filter(|r| !view.desires(*r)).collect();
     if !strays.is_empty() {
@@ -119,6 +122,12 @@ fn leave(view: &GroupView<'_>) -> Step {
     if view.membership.voters.contains(&view.leader) {
         return Step::Propose(Change::Leave);
     }
+    hand_over(view)
+}
+
+/// A leader that is no voter, or will not be one, has nothing to decide here any more. It may be one although none removes
+/// itself: elected in a joint configuration, it commits the end of it that another leader proposed.
+fn hand_over(view: &GroupView<'_>) -> Step {
     match successor(view, view.voters()) {
         Some(successor) => Step::TransferTo(successor),
         None => Step::Nothing(Wait::CatchUp(view.membership.voters.clone())),

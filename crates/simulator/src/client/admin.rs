@@ -69,6 +69,9 @@ impl Clients {
         let Some(life) = self.history.streams.get_mut(&group) else { return };
         life.end_asked.get_or_insert(world.now);
         let stream = life.name.clone();
+        let lives = self.history.streams.values_mut().filter(|life| life.name == stream);
+        lives.for_each(|life| life.may_be_gone = true);
+        *self.history.deleting.entry(stream.clone()).or_default() += 1;
         self.streams.remove(&stream);
         self.consumers.retain(|(of, _), _| *of != group);
         self.ask_meta(MetaRequest::DeleteStream { account, stream }, Asked::DeleteStream(group), world);

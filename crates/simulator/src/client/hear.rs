@@ -112,8 +112,9 @@ impl Clients {
                 self.consumer_is(stream, &name, group);
             }
             (Asked::DeleteStream(group), Some(Answer::Done)) => {
-                if let Some(life) = self.history.streams.get_mut(&group) {
-                    life.ended = true;
+                let name = self.history.streams.get(&group).map(|life| life.name.clone());
+                if let Some(open) = name.and_then(|name| self.history.deleting.get_mut(&name)) {
+                    *open -= 1;
                 }
             }
             (Asked::Remove(group, removal), Some(Answer::Done | Answer::Purged(_))) => {
@@ -152,8 +153,9 @@ impl Clients {
             removals: Vec::new(),
             max_msgs: None,
             end_asked: None,
-            ended: false,
+            may_be_gone: false,
         });
+        life.may_be_gone |= self.history.deleting.get(name).is_some_and(|open| *open > 0);
         // An answer that came late may name a life whose end was asked for meanwhile.
         if life.end_asked.is_none() {
             self.streams.insert(name.to_owned(), group);

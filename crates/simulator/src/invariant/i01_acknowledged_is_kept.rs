@@ -14,7 +14,7 @@ impl Invariant for AcknowledgedIsKept {
         let Seen::Final(end) = seen else { return Ok(()) };
         for (group, life) in &history.streams {
             let Some(replicas) = end.streams.get(group) else {
-                if life.end_asked.is_none() {
+                if !life.may_be_gone {
                     return Err(format!("stream {} (group {group}) is gone", life.name));
                 }
                 continue;

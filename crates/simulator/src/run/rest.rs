@@ -67,7 +67,8 @@ impl Run {
         }
         let Some(meta) = self.meta() else { return Some("nobody leads the meta group".to_owned()) };
         if let Some((group, tombstone)) = meta.tombstones().first_key_value() {
-            return Some(format!("group {group} was deleted and is still here: {tombstone:?}"));
+            let how = self.describe(*group);
+            return Some(format!("group {group} was deleted and is still here: {tombstone:?}: {how}"));
         }
         let mut leaders: BTreeMap<GroupId, u64> = BTreeMap::new();
         for (_, view) in self.replicas().filter(|(_, view)| view.serves) {

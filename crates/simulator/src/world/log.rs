@@ -51,9 +51,11 @@ impl Log {
         }
     }
 
-    /// Whether so much waits that the shards take nothing from clients and peers.
-    pub(crate) fn is_full(&self) -> bool {
-        self.waiting_bytes > QUEUE
+    /// Whether the shards take nothing from clients, and whether they take nothing from peers either.
+    pub(crate) fn hold(&self) -> (bool, bool) {
+        let (used, cap) = (self.wal.used(), self.wal.cap());
+        let peers = self.waiting_bytes > QUEUE || used > cap + cap / 2;
+        (peers || used > cap, peers)
     }
 }
 

@@ -154,22 +154,16 @@ impl Running {
         woken
     }
 
-    /// What waits for a shard; with `hold` without what clients and peers sent.
-    pub(crate) fn take_inputs(&mut self, shard: usize, hold: bool) -> Vec<Input> {
+    /// What waits for a shard, without what has to wait on. Returns also whether anything has to.
+    pub(crate) fn take_inputs(&mut self, shard: usize) -> (Vec<Input>, bool) {
+        let (clients, peers) = self.log.hold();
         let inputs = &mut self.inputs[shard];
-        if !hold {
-            return std::mem::take(inputs);
-        }
-        let foreign = |input: &Input| {
-            matches!(
-                input,
-                Input::Bundle { .. }
-                    | Input::Publish { .. }
-                    | Input::Consumer { .. }
-                    | Input::Call { .. }
-            )
+        let held = |input: &mut Input| match input {
+            Input::Publish { .. } | Input::Consumer { .. } => clients,
+            Input::Bundle { .. } => peers,
+            _ => false,
         };
-        inputs.extract_if(.., |input| !foreign(input)).collect()
+        (inputs.extract_if(.., |input| !held(input)).collect(), clients)
     }
 
     fn push(&mut self, shard: usize, input: Input, woken: &mut Vec<usize>) {

@@ -7,7 +7,7 @@ use std::time::Instant;
 use flotilla_disk::{DiskError, SpareJob, WalBatch, WalError};
 
 use super::stats::WalStats;
-use super::{WalCallback, WalWriterOptions};
+use super::{Hold, WalCallback, WalWriterOptions};
 
 /// A batch on its way, and who waits for it.
 pub(super) struct Item {
@@ -58,6 +58,8 @@ struct State {
     ended: Option<WalError>,
     stalled: Option<WalError>,
     last_finished: Instant,
+    /// Because of the size of the log.
+    hold: Hold,
     stats: WalStats,
 }
 
@@ -79,6 +81,7 @@ impl Queue {
             ended: None,
             stalled: None,
             last_finished: Instant::now(),
+            hold: Hold::Nothing,
             stats: WalStats::default(),
         };
         Self { options, state: Mutex::new(state), wake: Condvar::new() }
@@ -101,8 +104,20 @@ impl Queue {
         Ok(())
     }
 
-    pub(super) fn is_full(&self) -> bool {
-        self.state().bytes > self.options.queue_bytes
+    pub(super) fn hold(&self) -> Hold {
+        let state = self.state();
+        if state.bytes > self.options.queue_bytes { Hold::All } else { state.hold }
+    }
+
+    /// The log has `used` bytes, and should not pass `cap`.
+    pub(super) fn set_size(&self, used: u64, cap: u64) {
+        self.state().hold = if used > cap.saturating_add(cap / 2) {
+            Hold::All
+        } else if used > cap {
+            Hold::Clients
+        } else {
+            Hold::Nothing
+        };
     }
 
     /// Waits for something to do. With `sealed` there is nothing to do when nothing comes.
