@@ -76,6 +76,7 @@ pub struct Cluster {
     flavour: Flavour,
     servers: Vec<Server>,
     dir: TempDir,
+    tells: bool,
     _exclusive: File,
 }
 
@@ -90,7 +91,8 @@ impl Cluster {
         let dir = TempDir::with_prefix("flotilla-test-")?;
         let program = plan.flavour.program()?;
         let servers = create(&plan, &program, dir.path())?;
-        let mut cluster = Self { flavour: plan.flavour, servers, dir, _exclusive: exclusive };
+        let mut cluster =
+            Self { flavour: plan.flavour, servers, dir, tells: true, _exclusive: exclusive };
         cluster.start_all().await?;
         Ok(cluster)
     }
@@ -120,6 +122,11 @@ impl Cluster {
     #[must_use]
     pub fn flavour(&self) -> Flavour {
         self.flavour
+    }
+
+    /// Says nothing of the logs when it is dropped: whoever asks for this looks at them itself.
+    pub fn keep_quiet(&mut self) {
+        self.tells = false;
     }
 
     /// A directory of this test's own.
@@ -213,7 +220,7 @@ fn reconnecting(options: ConnectOptions) -> ConnectOptions {
 
 impl Drop for Cluster {
     fn drop(&mut self) {
-        for server in &self.servers {
+        for server in self.servers.iter().filter(|_| self.tells) {
             eprintln!("--- the end of {}'s log\n{}", server.name(), server.log_tail());
         }
         if env::var_os("FLOTILLA_KEEP").is_some() {

@@ -1,0 +1,136 @@
+//! `flotilla-chaos` does harm to real servers under load, and checks what clients were told against what is there.
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use clap::{Parser, Subcommand, ValueEnum};
+use flotilla_chaos::check::check;
+use flotilla_chaos::history::History;
+use flotilla_chaos::plan::{self, Kind};
+use flotilla_chaos::report::{Report, Summary};
+use flotilla_chaos::run::{Options, run};
+
+/// Do harm to real servers under load, and check what clients were told
+#[derive(Debug, Parser)]
+#[command(
+    after_help = "FLOTILLA_SERVER and NATS_SERVER name the server programs; without them flotilla-server is taken from \
+    beside this program, and nats-server from the PATH. It needs the right to mount file systems."
+)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Runs servers, load and faults, and checks the histories
+    Run(RunArguments),
+    /// Checks a history
+    Check {
+        /// The file
+        file: PathBuf,
+    },
+}
+
+#[derive(Debug, clap::Args)]
+struct RunArguments {
+    /// How many runs; each takes the next seed
+    #[arg(long, default_value_t = 1)]
+    runs: u64,
+    /// How long faults are begun in each, in seconds
+    #[arg(long, default_value_t = 60)]
+    seconds: u64,
+    /// The first seed
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// The kinds of faults; all, if not given
+    #[arg(long, value_delimiter = ',')]
+    faults: Vec<Kind>,
+    /// How many servers; three, four and five in turn, if not given
+    #[arg(long, value_parser = clap::value_parser!(u64).range(3..=5))]
+    servers: Option<u64>,
+    /// How long each client rests between two operations, in milliseconds
+    #[arg(long, default_value_t = 10)]
+    pace: u64,
+    /// Where histories go
+    #[arg(long, default_value = "chaos")]
+    dir: PathBuf,
+    /// Keep the histories of runs without findings, too
+    #[arg(long)]
+    keep: bool,
+    /// Write all figures to this file
+    #[arg(long)]
+    json: Option<PathBuf>,
+}
+
+#[tokio::main(flavor = "multi_thread", worker_threads = 2)]
+async fn main() -> ExitCode {
+    let result = match Arguments::parse().command {
+        Command::Run(arguments) => run_all(&arguments).await,
+        Command::Check { file } => check_file(&file),
+    };
+    match result {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("flotilla-chaos: {error:#}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+async fn run_all(arguments: &RunArguments) -> Result<bool> {
+    let kinds = match arguments.faults.as_slice() {
+        [] => Kind::value_variants().to_vec(),
+        given => given.to_vec(),
+    };
+    let mut summary = Summary::default();
+    for seed in arguments.seed..arguments.seed + arguments.runs {
+        let servers = usize::try_from(arguments.servers.unwrap_or(3 + (seed - 1) % 3))?;
+        let plan = plan::Options { seed, servers, kinds: kinds.clone() };
+        let options = Options {
+            plan,
+            length: Duration::from_secs(arguments.seconds),
+            pace: Duration::from_millis(arguments.pace),
+            dir: arguments.dir.clone(),
+        };
+        println!("seed {seed}, {servers} servers");
+        let ran = match run(&options).await.with_context(|| format!("seed {seed}")) {
+            Ok(Some(ran)) => ran,
+            Ok(None) => return Ok(true),
+            Err(error) => {
+                println!("  FAILED {error:#}");
+                return Err(error);
+            }
+        };
+        let history = History::read(&ran.history)?;
+        let report =
+            Report::new(seed, &history, check(&history), &ran.faults, ran.unhealed.clone());
+        println!("{report}");
+        if !report.passes() {
+            println!("  history {}, logs {}", ran.history.display(), ran.keep_logs()?.display());
+        } else if !arguments.keep {
+            fs::remove_file(&ran.history)?;
+            fs::remove_file(ran.history.with_extension("plan.json"))?;
+        }
+        summary.runs.push(report);
+        if let Some(path) = &arguments.json {
+            fs::write(path, serde_json::to_vec_pretty(&summary)?)?;
+        }
+    }
+    println!("{summary}");
+    Ok(summary.passes())
+}
+
+fn check_file(file: &std::path::Path) -> Result<bool> {
+    let history = History::read(file)?;
+    let findings = check(&history);
+    for finding in &findings {
+        println!("{finding}");
+    }
+    println!("{} operations, {} findings", history.operations.len(), findings.len());
+    Ok(findings.is_empty())
+}
