@@ -19,6 +19,8 @@ use crate::plan::Whom;
 
 /// How long a question about a group is worth asking.
 const PATIENCE: Duration = Duration::from_secs(20);
+/// Under load a follower is always a little behind. This much is more than a little.
+const MOST_LAG: u64 = 500;
 /// How soon a client notices that its server's time stands still.
 const PING: Duration = Duration::from_secs(1);
 
@@ -194,8 +196,12 @@ impl Arena {
                     }
                     for follower in followers["replicas"].as_array().into_iter().flatten() {
                         let name = follower["name"].as_str().unwrap_or_default();
-                        if follower["offline"] == true && !excused.contains(name) {
-                            ailments.push(format!("{api}: {name} is offline"));
+                        if excused.contains(name) {
+                            continue;
+                        }
+                        let lag = follower["lag"].as_u64().unwrap_or(0);
+                        if follower["offline"] == true || lag > MOST_LAG {
+                            ailments.push(format!("{api}: {name} is offline or far behind: {lag}"));
                         }
                     }
                 }
@@ -205,9 +211,9 @@ impl Arena {
         ailments
     }
 
-    /// A store's directory.
+    /// The directory that `docs/storage-format.md` draws.
     pub(crate) fn store(&self, server: usize) -> Result<PathBuf> {
-        self.disks.stores().get(server).cloned().context("no such store")
+        Ok(self.disks.stores().get(server).context("no such store")?.join("jetstream"))
     }
 }
 

@@ -29,11 +29,17 @@ enum Answer {
     Error(String),
 }
 
-/// Writes down what a stream holds.
+/// Writes down what a stream holds; `damaged` says whether a server leads it whose files were damaged.
 ///
 /// # Errors
 /// It does not even say up to where it goes. A sequence that cannot be read is written down as such.
-pub async fn dump(clients: &[Client], recorder: &Recorder, stream: &str) -> Result<()> {
+pub async fn dump(
+    clients: &[Client],
+    recorder: &Recorder,
+    stream: &str,
+    damaged: bool,
+) -> Result<()> {
+    recorder.note(&Event::Reading { stream: stream.to_owned(), damaged });
     let mut turns = clients.iter().cycle();
     let info = eventually(PATIENCE, &format!("the information of {stream}"), async || {
         let client = turns.next().context("a client")?;

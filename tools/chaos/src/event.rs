@@ -72,6 +72,13 @@ pub enum Event {
         /// More, for people.
         text: String,
     },
+    /// In the end: a reading of a stream begins. What is held, unreadable and dumped follows.
+    Reading {
+        /// The stream.
+        stream: String,
+        /// Whether a server leads it whose files were damaged.
+        damaged: bool,
+    },
     /// In the end: a message that the stream's leader gave when asked for the sequence.
     Held {
         /// The stream.
@@ -216,4 +223,8 @@ pub enum Phase {
     Healed,
     /// Not everything is whole again, and nobody waits any longer.
     NotHealed,
+    /// It did not fire, or could not be taken away.
+    Failed,
+    /// Something else.
+    Remark,
 }

@@ -170,6 +170,8 @@ pub struct History {
     pub deliveries: Vec<Delivery>,
     /// The streams in the end.
     pub dumps: BTreeMap<String, Dump>,
+    /// The streams as a server gave them whose files were damaged, while it led.
+    pub damaged: BTreeMap<String, Dump>,
     /// Consumers in the end: whether nothing was left, and what.
     pub drained: BTreeMap<String, (bool, String)>,
     /// What was done to the servers.
@@ -197,7 +199,7 @@ impl History {
     /// They contradict each other.
     pub fn from_events(events: impl IntoIterator<Item = Event>) -> Result<Self> {
         let mut history = Self::default();
-        let mut places = BTreeMap::new();
+        let (mut places, mut by_damaged) = (BTreeMap::new(), false);
         for event in events {
             match event {
                 Event::Run { .. } => {}
@@ -217,16 +219,16 @@ impl History {
                 Event::Fault { at, number, phase, text } => {
                     history.faults.push(FaultStep { at, number, phase, text });
                 }
+                Event::Reading { damaged, .. } => by_damaged = damaged,
                 Event::Held { stream, sequence, name, intact } => {
-                    let dump = history.dumps.entry(stream).or_default();
+                    let dump = history.dump(stream, by_damaged);
                     dump.held.insert(sequence, Held { name, intact });
                 }
                 Event::Unreadable { stream, sequence, error } => {
-                    let dump = history.dumps.entry(stream).or_default();
-                    dump.unreadable.insert(sequence, error);
+                    history.dump(stream, by_damaged).unreadable.insert(sequence, error);
                 }
                 Event::Dumped { stream, last, messages } => {
-                    history.dumps.entry(stream).or_default().end = Some((last, messages));
+                    history.dump(stream, by_damaged).end = Some((last, messages));
                 }
                 Event::Drained { consumer, complete, text } => {
                     history.drained.insert(consumer, (complete, text));
@@ -234,6 +236,11 @@ impl History {
             }
         }
         Ok(history)
+    }
+
+    fn dump(&mut self, stream: String, damaged: bool) -> &mut Dump {
+        let dumps = if damaged { &mut self.damaged } else { &mut self.dumps };
+        dumps.entry(stream).or_default()
     }
 
     fn end(

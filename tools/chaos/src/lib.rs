@@ -7,6 +7,7 @@
 pub mod arena;
 pub mod chance;
 pub mod check;
+pub mod compare;
 pub mod dump;
 pub mod event;
 mod fault;

@@ -5,9 +5,10 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, anyhow};
 use clap::{Parser, Subcommand, ValueEnum};
 use flotilla_chaos::check::check;
+use flotilla_chaos::compare::{compare, table};
 use flotilla_chaos::history::History;
 use flotilla_chaos::plan::{self, Kind};
 use flotilla_chaos::report::{Report, Summary};
@@ -32,6 +33,18 @@ enum Command {
     Check {
         /// The file
         file: PathBuf,
+    },
+    /// Does to Flotilla and to nats-server what nats-server loses messages by
+    Compare {
+        /// How long clients publish before the fault, in seconds
+        #[arg(long, default_value_t = 10)]
+        seconds: u64,
+        /// Names the bit that flips
+        #[arg(long, default_value_t = 1)]
+        seed: u64,
+        /// Where histories and logs go
+        #[arg(long, default_value = "chaos")]
+        dir: PathBuf,
     },
 }
 
@@ -68,9 +81,11 @@ struct RunArguments {
 
 #[tokio::main(flavor = "multi_thread", worker_threads = 2)]
 async fn main() -> ExitCode {
-    let result = match Arguments::parse().command {
-        Command::Run(arguments) => run_all(&arguments).await,
-        Command::Check { file } => check_file(&file),
+    let command = Arguments::parse().command;
+    let result = tokio::select! {
+        result = carry_out(command) => result,
+        // What is dropped now kills its servers and unmounts its disks.
+        _ = tokio::signal::ctrl_c() => Err(anyhow!("interrupted")),
     };
     match result {
         Ok(true) => ExitCode::SUCCESS,
@@ -78,6 +93,18 @@ async fn main() -> ExitCode {
         Err(error) => {
             eprintln!("flotilla-chaos: {error:#}");
             ExitCode::from(2)
+        }
+    }
+}
+
+async fn carry_out(command: Command) -> Result<bool> {
+    match command {
+        Command::Run(arguments) => run_all(&arguments).await,
+        Command::Check { file } => check_file(&file),
+        Command::Compare { seconds, seed, dir } => {
+            let rows = compare(Duration::from_secs(seconds), seed, &dir).await?;
+            println!("{}", table(&rows));
+            Ok(true)
         }
     }
 }

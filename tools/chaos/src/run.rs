@@ -14,7 +14,7 @@ use crate::event::{Event, Phase};
 use crate::fault::{self, Injected};
 use crate::history::Recorder;
 use crate::load::{LOG, Load, REGISTER, create_assets};
-use crate::plan::{self, Episode, Plan};
+use crate::plan::{self, Episode, Fault, Plan};
 
 /// How long everything may take to be whole again.
 const HEALING: Duration = Duration::from_secs(60);
@@ -120,18 +120,26 @@ async fn go(options: &Options, plan: &Plan, ran: &mut Ran) -> Result<()> {
         stage.play(episode, ran).await;
     }
     load.stop_writing().await;
+    let mut leads = false;
     if let Some(victim) = ran.arena.victim {
         // What is damaged is asked for: if it serves at all, it must serve what was written.
-        let leads = fault::lead(&mut ran.arena, victim).await;
+        leads = fault::lead(&mut ran.arena, victim).await;
         let name = ran.arena.name(victim)?;
         let text =
             format!("{name}, which was damaged, {}", if leads { "leads" } else { "does not lead" });
         let (at, number) = (recorder.now(), ran.faults.len());
-        recorder.note(&Event::Fault { at, number, phase: Phase::Healed, text });
+        recorder.note(&Event::Fault { at, number, phase: Phase::Remark, text });
     }
     load.drain(&clients).await;
+    if leads {
+        for stream in [LOG, REGISTER] {
+            // Whether it could be read to its end is in the history.
+            let _ = dump(&clients, &recorder, stream, true).await;
+        }
+        fault::lead_elsewhere(&mut ran.arena).await;
+    }
     for stream in [LOG, REGISTER] {
-        if let Err(error) = dump(&clients, &recorder, stream).await {
+        if let Err(error) = dump(&clients, &recorder, stream, false).await {
             ran.unhealed.get_or_insert(format!("{error:#}"));
         }
     }
@@ -154,19 +162,16 @@ impl Stage {
     /// Puts the faults in and takes them away, at their times, and waits until everything is whole.
     async fn play(&mut self, episode: &Episode, ran: &mut Ran) {
         let first = ran.faults.len();
-        let mut steps = Vec::new();
-        for (index, fault) in episode.faults.iter().enumerate() {
-            steps.push((fault.after, Step::Inject(index)));
-            steps.push((fault.after + fault.hold, Step::Remove(index)));
-        }
-        steps.sort_by_key(|(at, _)| *at);
         let begun = Instant::now();
         let mut present: Vec<Option<Injected>> = episode.faults.iter().map(|_| None).collect();
         for fault in &episode.faults {
             ran.faults.push(Done { what: fault.act.to_string(), failure: None });
         }
-        for (at, step) in steps {
-            sleep_until(begun + at).await;
+        let inject = |(index, fault): (usize, &Fault)| (begun + fault.after, Step::Inject(index));
+        let mut steps: Vec<_> = episode.faults.iter().enumerate().map(inject).collect();
+        while let Some(next) = (0..steps.len()).min_by_key(|step| steps[*step].0) {
+            let (at, step) = steps.remove(next);
+            sleep_until(at).await;
             let (index, result) = match step {
                 Step::Inject(index) => {
                     let at = self.recorder.now();
@@ -175,6 +180,9 @@ impl Stage {
                         let text = format!("{}: {}", episode.faults[index].act, injected.proof);
                         self.note(at, first + index, Phase::Injected, text);
                         present[index] = Some(injected);
+                        // Some take a while until they are there.
+                        let end = Instant::now() + episode.faults[index].hold;
+                        steps.push((end, Step::Remove(index)));
                     });
                     (index, result)
                 }
@@ -189,7 +197,7 @@ impl Stage {
             };
             if let Err(error) = result {
                 let at = self.recorder.now();
-                self.note(at, first + index, Phase::NotHealed, format!("{error:#}"));
+                self.note(at, first + index, Phase::Failed, format!("{error:#}"));
                 ran.faults[first + index].failure = Some(format!("{error:#}"));
             }
         }

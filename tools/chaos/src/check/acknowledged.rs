@@ -16,6 +16,9 @@ pub(super) fn check(history: &History) -> Vec<Finding> {
             findings.push(Finding::new(Invariant::Liveness, 0, what));
         }
         findings.extend(told.compare(stream, dump));
+        if let Some(damaged) = history.damaged.get(stream) {
+            findings.extend(told.denied(stream, damaged));
+        }
     }
     for delivery in history.deliveries.iter().filter(|delivery| !delivery.intact) {
         let what = format!("sequence {} was delivered altered", delivery.sequence);
@@ -60,6 +63,24 @@ fn told(history: &History) -> BTreeMap<&str, Told<'_>> {
 }
 
 impl Told<'_> {
+    /// What a damaged server, while it led, gave wrongly or said was not there. An error is honest.
+    fn denied(&self, stream: &str, dump: &Dump) -> Vec<Finding> {
+        let mut findings = Vec::new();
+        for (at, name, sequence) in &self.acknowledged {
+            let unknown = dump.unreadable.contains_key(sequence)
+                || self.deletion_begun.contains(sequence)
+                || dump.end.is_none_or(|(last, _)| last < *sequence);
+            let what = match dump.held.get(sequence) {
+                Some(held) if held.name == *name && held.intact => continue,
+                Some(held) => format!("{} was given for {name}, at {stream} {sequence}", held.name),
+                None if unknown => continue,
+                None => format!("{name}, at {stream} {sequence}, was said not to be there"),
+            };
+            findings.push(Finding::new(Invariant::Damage, *at, what));
+        }
+        findings
+    }
+
     fn compare(&self, stream: &str, dump: &Dump) -> Vec<Finding> {
         let mut findings = Vec::new();
         for (at, name, sequence) in &self.acknowledged {
@@ -92,7 +113,7 @@ impl Told<'_> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::fixture::Story;
+    use super::super::fixture::{STREAM, Story};
     use super::*;
 
     fn broken(history: &History) -> Vec<Invariant> {
@@ -130,6 +151,23 @@ mod tests {
     fn what_was_never_sent_or_is_altered_is_seen() {
         assert_eq!(broken(&story().held(&[(1, "a"), (2, "b"), (3, "x")])), [Invariant::Unaltered]);
         assert_eq!(broken(&story().held(&[(1, "a!"), (2, "b")])), [Invariant::Unaltered]);
+    }
+
+    #[test]
+    fn a_damaged_server_may_give_an_error_and_may_not_deny() {
+        let read = |messages: &[(u64, &str)]| {
+            let mut history = story().held(&[(1, "a"), (2, "b")]);
+            let dump = story().held_up_to(messages, 2).dumps.remove(STREAM);
+            history.damaged.extend(dump.map(|dump| (STREAM.to_owned(), dump)));
+            history
+        };
+        assert_eq!(broken(&read(&[(1, "a"), (2, "b")])), []);
+        assert_eq!(broken(&read(&[(1, "a")])), [Invariant::Damage]);
+        assert_eq!(broken(&read(&[(1, "a"), (2, "b!")])), [Invariant::Damage]);
+        let mut honest = read(&[(1, "a")]);
+        let dump = honest.damaged.get_mut(STREAM).unwrap();
+        dump.unreadable.insert(2, "damaged".to_owned());
+        assert_eq!(broken(&honest), []);
     }
 
     #[test]

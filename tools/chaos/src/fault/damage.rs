@@ -39,7 +39,6 @@ pub(super) async fn inject(
             arena.index(name).context("no such server")?
         }
     };
-    arena.victim = Some(server);
     let store = arena.store(server)?;
     let mut chance = Chance::new(arena.chance.bits());
     let file = eventually(PATIENCE, &format!("a file of class {class:?}"), async || {
@@ -50,6 +49,7 @@ pub(super) async fn inject(
         kill(arena, &[server]).await?;
     }
     let what = damage(&file, harm, &mut chance)?;
+    arena.victim = Some(server);
     if running {
         lead(arena, server).await;
     } else {
@@ -81,6 +81,20 @@ pub(crate) async fn lead(arena: &mut Arena, server: usize) -> bool {
     leads
 }
 
+/// Asks the damaged server to make way, so that another one is read from.
+pub(crate) async fn lead_elsewhere(arena: &mut Arena) {
+    let damaged = arena.victim.and_then(|victim| arena.name(victim).ok());
+    let Ok(group) = arena.group(LOG).await else { return };
+    let mut members = group.members().into_iter();
+    let other = members.find(|member| {
+        let excused = arena.index(member).is_some_and(|index| arena.excused.contains(&index));
+        !excused && damaged.as_ref() != Some(member)
+    });
+    if let Some(other) = other.and_then(|other| arena.index(&other)) {
+        lead(arena, other).await;
+    }
+}
+
 /// The files of a class, the oldest first.
 fn files(store: &Path, class: FileClass) -> Vec<PathBuf> {
     let within = |dir: &Path, wanted: fn(&str) -> bool| -> Vec<PathBuf> {
@@ -105,7 +119,7 @@ fn files(store: &Path, class: FileClass) -> Vec<PathBuf> {
 }
 
 /// Damages a file in place; returns what was done, after reading back that it was.
-fn damage(path: &Path, harm: Harm, chance: &mut Chance) -> Result<String> {
+pub(crate) fn damage(path: &Path, harm: Harm, chance: &mut Chance) -> Result<String> {
     let before = fs::read(path)?;
     // Much of a log file is zeros that wait for their turn; damage there would be none.
     let used: Vec<usize> = (0..before.len())

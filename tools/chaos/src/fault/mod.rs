@@ -10,7 +10,7 @@ mod power;
 mod rolling;
 
 use anyhow::Result;
-pub(crate) use damage::lead;
+pub(crate) use damage::{damage, lead, lead_elsewhere};
 
 use crate::arena::Arena;
 use crate::plan::{Act, Fault};

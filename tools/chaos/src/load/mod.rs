@@ -76,16 +76,32 @@ pub struct Load {
 }
 
 impl Load {
-    /// Starts writers, readers and consumers, spread over these clients.
+    /// Starts publishers into the log, and nothing else; they do not rest.
     #[must_use]
-    pub fn start(clients: &[Client], recorder: &Arc<Recorder>, pace: Duration) -> Self {
-        let mut load = Self {
+    pub fn publishers(client: &Client, recorder: &Arc<Recorder>, writers: usize) -> Self {
+        let mut load = Self::idle(recorder);
+        for number in 0..writers {
+            let (recorder, running) = (recorder.clone(), load.writing.clone());
+            let worker = Worker { client: client.clone(), recorder, running, pace: Duration::ZERO };
+            load.writers.spawn(publish::with_ids(worker, number));
+        }
+        load
+    }
+
+    fn idle(recorder: &Arc<Recorder>) -> Self {
+        Self {
             writing: Arc::new(AtomicBool::new(true)),
             reading: Arc::new(AtomicBool::new(true)),
             writers: JoinSet::new(),
             readers: JoinSet::new(),
             recorder: recorder.clone(),
-        };
+        }
+    }
+
+    /// Starts writers, readers and consumers, spread over these clients.
+    #[must_use]
+    pub fn start(clients: &[Client], recorder: &Arc<Recorder>, pace: Duration) -> Self {
+        let mut load = Self::idle(recorder);
         let mut clients = clients.iter().cycle().cloned();
         let mut worker = |running: &Arc<AtomicBool>| {
             let (running, recorder) = (running.clone(), recorder.clone());
