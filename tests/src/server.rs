@@ -2,6 +2,7 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{Read, Seek, SeekFrom};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
@@ -31,13 +32,19 @@ pub struct Server {
     program: PathBuf,
     config: PathBuf,
     log: PathBuf,
-    client: u16,
-    http: u16,
+    client: SocketAddr,
+    http: SocketAddr,
     child: Option<Child>,
 }
 
 impl Server {
-    pub(crate) fn new(name: String, program: PathBuf, dir: &Path, client: u16, http: u16) -> Self {
+    pub(crate) fn new(
+        name: String,
+        program: PathBuf,
+        dir: &Path,
+        client: SocketAddr,
+        http: SocketAddr,
+    ) -> Self {
         let (config, log) = (dir.join(format!("{name}.conf")), dir.join(format!("{name}.log")));
         Self { name, program, config, log, client, http, child: None }
     }
@@ -51,13 +58,13 @@ impl Server {
     /// The URL for clients.
     #[must_use]
     pub fn url(&self) -> String {
-        format!("nats://127.0.0.1:{}", self.client)
+        format!("nats://{}", self.client)
     }
 
     /// The monitoring address.
     #[must_use]
     pub fn http(&self) -> String {
-        format!("127.0.0.1:{}", self.http)
+        self.http.to_string()
     }
 
     /// The configuration file.

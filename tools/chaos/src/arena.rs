@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
+use std::net::Ipv4Addr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -53,10 +54,11 @@ impl Arena {
         let mut plan = Plan::new(servers)?.with_stores(disks.stores());
         plan.flavour = Flavour::Flotilla;
         plan.cluster_ports = free_ports(servers)?;
-        let names = (1..=servers).map(|number| format!("n{number}-c1"));
-        let fronts = names.zip(&plan.cluster_ports).map(|(name, port)| {
-            let address = ([127, 0, 0, 1], *port).into();
-            Front { name, address, front: ([127, 0, 0, 1], 0).into() }
+        plan.hosts = (11..).take(servers).map(|last| Ipv4Addr::new(127, 0, 0, last)).collect();
+        let addresses = plan.hosts.iter().zip(&plan.cluster_ports);
+        let fronts = addresses.enumerate().map(|(index, (host, port))| {
+            let name = format!("n{}-c1", index + 1);
+            Front { name, address: (*host, *port).into(), front: (Ipv4Addr::LOCALHOST, 0).into() }
         });
         let fronts: Vec<Front> = fronts.collect();
         let relay = Relay::start(seed, fronts.clone())?;

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Result, anyhow, bail, ensure};
 use clap::{Parser, Subcommand, ValueEnum};
 use flotilla_chaos::check::check;
 use flotilla_chaos::compare::{compare, table};
@@ -103,6 +103,7 @@ async fn carry_out(command: Command) -> Result<bool> {
         Command::Check { file } => check_file(&file),
         Command::Compare { seconds, seed, dir } => {
             let rows = compare(Duration::from_secs(seconds), seed, &dir).await?;
+            ensure!(!rows.is_empty(), "file systems cannot be mounted here");
             println!("{}", table(&rows));
             Ok(true)
         }
@@ -127,7 +128,7 @@ async fn run_all(arguments: &RunArguments) -> Result<bool> {
         println!("seed {seed}, {servers} servers");
         let ran = match run(&options).await.with_context(|| format!("seed {seed}")) {
             Ok(Some(ran)) => ran,
-            Ok(None) => return Ok(true),
+            Ok(None) => bail!("file systems cannot be mounted here"),
             Err(error) => {
                 println!("  FAILED {error:#}");
                 return Err(error);

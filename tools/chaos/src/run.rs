@@ -14,7 +14,7 @@ use crate::event::{Event, Phase};
 use crate::fault::{self, Injected};
 use crate::history::Recorder;
 use crate::load::{LOG, Load, REGISTER, create_assets};
-use crate::plan::{self, Episode, Fault, Plan};
+use crate::plan::{self, Episode, Fault, Kind, Plan};
 
 /// How long everything may take to be whole again.
 const HEALING: Duration = Duration::from_secs(60);
@@ -171,6 +171,14 @@ impl Stage {
         let mut steps: Vec<_> = episode.faults.iter().enumerate().map(inject).collect();
         while let Some(next) = (0..steps.len()).min_by_key(|step| steps[*step].0) {
             let (at, step) = steps.remove(next);
+            // Members cannot be brought back where other faults keep the leader from it.
+            if let (Step::Remove(index), Some((later, _))) = (&step, steps.last())
+                && episode.faults[*index].act.kind() == Kind::Membership
+            {
+                let later = at.max(*later) + LOOK;
+                steps.push((later, step));
+                continue;
+            }
             sleep_until(at).await;
             let (index, result) = match step {
                 Step::Inject(index) => {

@@ -127,7 +127,8 @@ pub(crate) fn damage(path: &Path, harm: Harm, chance: &mut Chance) -> Result<Str
         .filter(|at| before[*at..before.len().min(at + PAGE)].iter().any(|byte| *byte != 0))
         .collect();
     // A spare may hold nothing but zeros.
-    let page = chance.pick(&used).copied().unwrap_or(0);
+    let anywhere = usize::try_from(chance.below(before.len() as u64))? / PAGE * PAGE;
+    let page = chance.pick(&used).copied().unwrap_or(anywhere);
     let end = before.len().min(page + PAGE);
     let bytes: Vec<usize> = (page..end).filter(|at| before[*at] != 0).collect();
     let at = chance.pick(&bytes).copied().unwrap_or(page);

@@ -67,7 +67,19 @@ impl Dice {
         let kinds: Vec<Kind> =
             beside.iter().filter(|kind| self.kinds.contains(kind)).copied().collect();
         let kind = self.chance.pick(&kinds).copied()?;
-        Some(self.act(kind))
+        let mut act = self.act(kind);
+        if let (Act::Kill(whom) | Act::Pause(whom) | Act::Power(whom), Act::Link(_, weather)) =
+            (first, &mut act)
+        {
+            if *whom == Whom::All {
+                return None;
+            }
+            // Whoever is down sends nothing: what its link does must show in what the others send.
+            if matches!(weather, Weather::Mute | Weather::CutFromNext | Weather::Deaf) {
+                *weather = Weather::Isolated;
+            }
+        }
+        Some(act)
     }
 
     fn act(&mut self, kind: Kind) -> Act {
