@@ -10,7 +10,7 @@ use clap::{Parser, Subcommand, ValueEnum};
 use flotilla_chaos::check::check;
 use flotilla_chaos::compare::{compare, table};
 use flotilla_chaos::history::History;
-use flotilla_chaos::plan::{self, Kind};
+use flotilla_chaos::plan::{self, Kind, Plan};
 use flotilla_chaos::report::{Report, Summary};
 use flotilla_chaos::run::{Options, run};
 
@@ -65,13 +65,17 @@ struct RunArguments {
     /// How many servers; three, four and five in turn, if not given
     #[arg(long, value_parser = clap::value_parser!(u64).range(3..=5))]
     servers: Option<u64>,
+    /// Instead of what a seed draws: each harm to each class of file, one per run, on a server that is down and on one
+    /// that runs
+    #[arg(long, conflicts_with_all = ["faults", "runs"])]
+    sweep: bool,
     /// How long each client rests between two operations, in milliseconds
     #[arg(long, default_value_t = 10)]
     pace: u64,
     /// Where histories go
     #[arg(long, default_value = "chaos")]
     dir: PathBuf,
-    /// Keep the histories of runs without findings, too
+    /// Keep histories and logs of runs without findings, too
     #[arg(long)]
     keep: bool,
     /// Write all figures to this file
@@ -110,15 +114,28 @@ async fn carry_out(command: Command) -> Result<bool> {
     }
 }
 
-async fn run_all(arguments: &RunArguments) -> Result<bool> {
+/// What the arguments ask for, a plan for each run.
+fn plans(arguments: &RunArguments) -> Result<Vec<Plan>> {
+    if arguments.sweep {
+        let servers = usize::try_from(arguments.servers.unwrap_or(3))?;
+        return Ok(plan::damage(arguments.seed, servers));
+    }
     let kinds = match arguments.faults.as_slice() {
         [] => Kind::value_variants().to_vec(),
         given => given.to_vec(),
     };
-    let mut summary = Summary::default();
+    let mut plans = Vec::new();
     for seed in arguments.seed..arguments.seed + arguments.runs {
-        let servers = usize::try_from(arguments.servers.unwrap_or(3 + (seed - 1) % 3))?;
-        let plan = plan::Options { seed, servers, kinds: kinds.clone() };
+        let servers = usize::try_from(arguments.servers.unwrap_or(3 + (seed.max(1) - 1) % 3))?;
+        plans.push(Plan::draw(&plan::Options { seed, servers, kinds: kinds.clone() }));
+    }
+    Ok(plans)
+}
+
+async fn run_all(arguments: &RunArguments) -> Result<bool> {
+    let mut summary = Summary::default();
+    for plan in plans(arguments)? {
+        let (seed, servers) = (plan.seed, plan.servers);
         let options = Options {
             plan,
             length: Duration::from_secs(arguments.seconds),
@@ -138,9 +155,9 @@ async fn run_all(arguments: &RunArguments) -> Result<bool> {
         let report =
             Report::new(seed, &history, check(&history), &ran.faults, ran.unhealed.clone());
         println!("{report}");
-        if !report.passes() {
+        if !report.passes() || arguments.keep {
             println!("  history {}, logs {}", ran.history.display(), ran.keep_logs()?.display());
-        } else if !arguments.keep {
+        } else {
             fs::remove_file(&ran.history)?;
             fs::remove_file(ran.history.with_extension("plan.json"))?;
         }

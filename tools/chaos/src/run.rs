@@ -14,7 +14,7 @@ use crate::event::{Event, Phase};
 use crate::fault::{self, Injected};
 use crate::history::Recorder;
 use crate::load::{LOG, Load, REGISTER, create_assets};
-use crate::plan::{self, Episode, Fault, Kind, Plan};
+use crate::plan::{Episode, Fault, Kind, Plan};
 
 /// How long everything may take to be whole again.
 const HEALING: Duration = Duration::from_secs(60);
@@ -28,8 +28,8 @@ const PROGRESS: u64 = 100;
 /// What to run.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// What the plan is drawn from.
-    pub plan: plan::Options,
+    /// What is done.
+    pub plan: Plan,
     /// How long faults are begun.
     pub length: Duration,
     /// How long each client rests between two operations.
@@ -82,14 +82,14 @@ impl Ran {
 /// # Errors
 /// The servers did not start, or nothing could be read in the end.
 pub async fn run(options: &Options) -> Result<Option<Ran>> {
-    let plan = Plan::draw(&options.plan);
+    let plan = &options.plan;
     fs::create_dir_all(&options.dir)?;
     let history = options.dir.join(format!("seed-{}.jsonl", plan.seed));
-    fs::write(history.with_extension("plan.json"), serde_json::to_vec_pretty(&plan)?)?;
+    fs::write(history.with_extension("plan.json"), serde_json::to_vec_pretty(plan)?)?;
     let Some(arena) = Arena::start(plan.seed, plan.servers).await? else { return Ok(None) };
     let mut ran = Ran { history, faults: Vec::new(), unhealed: None, arena };
     ran.arena.cluster.keep_quiet();
-    let result = go(options, &plan, &mut ran).await;
+    let result = go(options, plan, &mut ran).await;
     let closed = ran.arena.close().await;
     if result.is_err() {
         let kept = ran.keep_logs()?;

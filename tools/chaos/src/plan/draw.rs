@@ -24,6 +24,27 @@ impl Plan {
     }
 }
 
+/// Every harm to every class of file, while its server is down and while it runs: a plan for each, for a damaged server
+/// may be out for good.
+#[must_use]
+pub fn damage(first_seed: u64, servers: usize) -> Vec<Plan> {
+    let mut plans = Vec::new();
+    for class in FileClass::ALL {
+        for harm in Harm::ALL {
+            for running in [false, true] {
+                let act = Act::Damage { class, harm, running };
+                let (after, hold) = (Duration::ZERO, Duration::from_secs(2));
+                let faults = vec![Fault { act, after, hold }];
+                // Until then there are segments.
+                let episode = Episode { faults, quiet: Duration::from_secs(10) };
+                let seed = first_seed + plans.len() as u64;
+                plans.push(Plan { seed, servers, replicas: 3, episodes: vec![episode] });
+            }
+        }
+    }
+    plans
+}
+
 struct Dice {
     chance: Chance,
     servers: usize,
@@ -112,9 +133,8 @@ impl Dice {
                     FileClass::Segment,
                     FileClass::Segment,
                 ];
-                let harms = [Harm::FlippedByte, Harm::ZeroedSector, Harm::Truncated];
                 let class = self.chance.pick(&classes).copied().unwrap_or(FileClass::Log);
-                let harm = self.chance.pick(&harms).copied().unwrap_or(Harm::FlippedByte);
+                let harm = self.chance.pick(&Harm::ALL).copied().unwrap_or(Harm::FlippedByte);
                 Act::Damage { class, harm, running: kind == Kind::DamageRunning }
             }
             Kind::Rolling => Act::Rolling,
@@ -178,6 +198,15 @@ mod tests {
             (0..20).flat_map(|seed| kinds(&plan(seed, 4, Kind::value_variants()))).collect();
         assert_eq!(all.len(), Kind::value_variants().len());
         assert_eq!(kinds(&plan(1, 3, &[Kind::Kill])), [Kind::Kill].into());
+    }
+
+    #[test]
+    fn every_damage_is_done_once() {
+        let plans = damage(7, 3);
+        let acts: BTreeSet<String> =
+            plans.iter().map(|plan| plan.episodes[0].faults[0].act.to_string()).collect();
+        assert_eq!((plans.len(), acts.len()), (30, 30));
+        assert_eq!(plans[29].seed, 36);
     }
 
     #[test]

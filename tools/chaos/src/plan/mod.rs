@@ -8,6 +8,8 @@ use std::time::Duration;
 use clap::ValueEnum;
 use serde::Serialize;
 
+pub use draw::damage;
+
 /// The kinds of faults to choose from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, ValueEnum, Serialize)]
 #[serde(rename_all = "kebab-case")]
@@ -90,6 +92,16 @@ pub enum Harm {
     ZeroedSector,
     /// The file ends early.
     Truncated,
+}
+
+impl FileClass {
+    /// All of them.
+    pub const ALL: [Self; 5] = [Self::StoreA, Self::StoreB, Self::Log, Self::Spare, Self::Segment];
+}
+
+impl Harm {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::FlippedByte, Self::ZeroedSector, Self::Truncated];
 }
 
 /// What a fault does.
