@@ -70,11 +70,14 @@ async fn fetch(worker: &Worker, consumer: &consumer::PullConsumer) -> Vec<Messag
 }
 
 async fn acknowledge(worker: &Worker, message: &Message) {
-    let Ok(info) = message.info() else { return };
+    let (Ok(info), Some(reply)) = (message.info(), &message.reply) else { return };
     let call = Call::Ack { consumer: READER_IN_HISTORY.into(), sequence: info.stream_sequence };
     let op = worker.recorder.invoke(call);
-    match timeout(PATIENCE, message.double_ack()).await {
-        Ok(Ok(())) => worker.recorder.ok(op, Answer::Confirmed),
+    // Not the library's `double_ack`: it takes any answer for a confirmation, also the one that nobody listens.
+    let answer = worker.client.request(reply.clone(), "+ACK".into());
+    match timeout(PATIENCE, answer).await {
+        Ok(Ok(answer)) if answer.status.is_none() => worker.recorder.ok(op, Answer::Confirmed),
+        Ok(Ok(answer)) => worker.recorder.unknown(op, format!("status {:?}", answer.status)),
         Ok(Err(error)) => worker.recorder.unknown(op, error),
         Err(_) => worker.recorder.unknown(op, "no answer"),
     }
