@@ -29,6 +29,11 @@ bench *args:
     cargo build --release --package flotilla-server --package flotilla-bench
     target/release/flotilla-bench {{ args }}
 
+# Do harm to real servers under load, as root, and check what clients were told: `just chaos run --help`
+chaos *args:
+    cargo build --package flotilla-server --package flotilla-chaos
+    target/debug/flotilla-chaos {{ args }}
+
 # Measure the write-ahead log alone on the disk below `dir`
 bench-log dir="target" seconds="3":
     cargo run --release --package flotilla-storage --example wal -- {{ dir }} {{ seconds }}

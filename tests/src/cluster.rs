@@ -2,6 +2,7 @@
 
 use std::env;
 use std::fs::{self, File};
+use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -41,9 +42,16 @@ pub struct Plan {
     pub shards: Vec<usize>,
     /// Route ports, if they must be known before the cluster is started.
     pub cluster_ports: Vec<u16>,
+    /// The loopback address each server listens on; 127.0.0.1 if not given.
+    pub hosts: Vec<Ipv4Addr>,
 }
 
 impl Plan {
+    /// Where this server listens.
+    fn host(&self, server: usize) -> Ipv4Addr {
+        self.hosts.get(server).copied().unwrap_or(Ipv4Addr::LOCALHOST)
+    }
+
     /// A cluster of so many servers, of the flavour the environment asks for.
     ///
     /// # Errors
@@ -58,6 +66,7 @@ impl Plan {
             jetstream: String::new(),
             shards: (0..servers).map(|server| 1 + (server + 1) % 3).collect(),
             cluster_ports: Vec::new(),
+            hosts: Vec::new(),
         })
     }
 
@@ -76,6 +85,7 @@ pub struct Cluster {
     flavour: Flavour,
     servers: Vec<Server>,
     dir: TempDir,
+    tells: bool,
     _exclusive: File,
 }
 
@@ -90,7 +100,8 @@ impl Cluster {
         let dir = TempDir::with_prefix("flotilla-test-")?;
         let program = plan.flavour.program()?;
         let servers = create(&plan, &program, dir.path())?;
-        let mut cluster = Self { flavour: plan.flavour, servers, dir, _exclusive: exclusive };
+        let mut cluster =
+            Self { flavour: plan.flavour, servers, dir, tells: true, _exclusive: exclusive };
         cluster.start_all().await?;
         Ok(cluster)
     }
@@ -120,6 +131,11 @@ impl Cluster {
     #[must_use]
     pub fn flavour(&self) -> Flavour {
         self.flavour
+    }
+
+    /// Says nothing of the logs when it is dropped: whoever asks for this looks at them itself.
+    pub fn keep_quiet(&mut self) {
+        self.tells = false;
     }
 
     /// A directory of this test's own.
@@ -213,7 +229,7 @@ fn reconnecting(options: ConnectOptions) -> ConnectOptions {
 
 impl Drop for Cluster {
     fn drop(&mut self) {
-        for server in &self.servers {
+        for server in self.servers.iter().filter(|_| self.tells) {
             eprintln!("--- the end of {}'s log\n{}", server.name(), server.log_tail());
         }
         if env::var_os("FLOTILLA_KEEP").is_some() {
@@ -248,7 +264,11 @@ fn create(plan: &Plan, program: &Path, dir: &Path) -> Result<Vec<Server>> {
             None => dir.join(&name),
         };
         let addresses = match plan.fronts.as_slice() {
-            [] => routes.iter().map(|port| format!("127.0.0.1:{port}")).collect(),
+            [] => {
+                let address =
+                    |(server, port): (usize, &u16)| format!("{}:{port}", plan.host(server));
+                routes.iter().enumerate().map(address).collect()
+            }
             fronts => fronts.to_vec(),
         };
         let peers = addresses.iter().enumerate().filter(|(peer, _)| *peer != index);
@@ -258,11 +278,12 @@ fn create(plan: &Plan, program: &Path, dir: &Path) -> Result<Vec<Server>> {
         let advertise = plan.fronts.get(index).map(|front| format!("  advertise: \"{front}\"\n"));
         let shards = plan.shards.get(index).filter(|_| plan.flavour == Flavour::Flotilla);
         let shards = shards.map(|shards| format!("flotilla {{ shards: {shards} }}\n"));
+        let host = plan.host(index);
         let config = format!(
-            "server_name: {name}\nlisten: 127.0.0.1:{client}\nhttp: 127.0.0.1:{http}\n\
+            "server_name: {name}\nlisten: {host}:{client}\nhttp: {host}:{http}\n\
             jetstream {{\n  store_dir: \"{store}\"\n  {jetstream}\n}}\n\
             accounts {{\n  $SYS {{ users: [ {{ user: {user}, password: {password} }} ] }}\n}}\n\
-            cluster {{\n  name: C1\n  listen: 127.0.0.1:{route}\n{advertise}  routes: [\n{peers}  ]\n}}\n{shards}",
+            cluster {{\n  name: C1\n  listen: {host}:{route}\n{advertise}  routes: [\n{peers}  ]\n}}\n{shards}",
             client = clients[index],
             http = https[index],
             route = routes[index],
@@ -271,7 +292,13 @@ fn create(plan: &Plan, program: &Path, dir: &Path) -> Result<Vec<Server>> {
             advertise = advertise.unwrap_or_default(),
             shards = shards.unwrap_or_default(),
         );
-        let server = Server::new(name, program.to_owned(), dir, clients[index], https[index]);
+        let server = Server::new(
+            name,
+            program.to_owned(),
+            dir,
+            (host, clients[index]).into(),
+            (host, https[index]).into(),
+        );
         fs::write(server.config(), config)?;
         servers.push(server);
     }

@@ -2,10 +2,14 @@
 //!
 //! What was written but not synced is in the kernel's memory, not in the image. So the power goes like this: stop
 //! the processes' time, copy the images, kill the processes, and go on with the copies.
+//!
+//! A file system of one's own can be frozen, too: whatever writes or syncs then waits, as on a disk that hangs.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::thread;
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use tempfile::TempDir;
@@ -15,6 +19,11 @@ use crate::tool;
 
 /// The size of an image. Images are sparse: what is not written takes no place.
 const SIZE: u64 = 1024 * 1024 * 1024;
+
+/// How often a file system is asked to go: what had its files open may not be gone yet.
+const DETACHING: u32 = 40;
+/// Between two times.
+const PAUSE: Duration = Duration::from_millis(50);
 
 /// Stores that can lose power. Dropping it unmounts and deletes them.
 #[derive(Debug)]
@@ -63,29 +72,78 @@ impl PowerSupply {
         self.outlets.iter().map(|outlet| outlet.mount.join("data")).collect()
     }
 
+    /// Where a store's file system is mounted; the store is one directory on it.
+    ///
+    /// # Errors
+    /// There is no such store.
+    pub fn mount(&self, store: usize) -> Result<&Path> {
+        Ok(&self.outlet(store)?.mount)
+    }
+
     /// Takes the power from all servers at once. They are not running afterwards, and their stores hold what had
     /// been synced.
     ///
     /// # Errors
     /// A process or a mount did not do as told.
     pub async fn cut(&mut self, cluster: &mut Cluster) -> Result<()> {
-        for server in cluster.servers() {
-            server.pause()?;
-        }
-        self.copy_images()?;
-        cluster.kill_all().await?;
-        self.mount_copies()
+        let all: Vec<usize> = (0..self.outlets.len()).collect();
+        self.cut_some(cluster, &all).await
     }
 
-    fn copy_images(&mut self) -> Result<()> {
-        self.outlets.iter_mut().try_for_each(Outlet::copy)
+    /// Takes the power from these servers at once, as [`cut`](Self::cut) does from all.
+    ///
+    /// # Errors
+    /// A process or a mount did not do as told.
+    pub async fn cut_some(&mut self, cluster: &mut Cluster, servers: &[usize]) -> Result<()> {
+        let mut running = Vec::new();
+        for &server in servers {
+            let process = cluster.servers().get(server).context("no such server")?;
+            if process.is_running() {
+                process.pause()?;
+                running.push(server);
+            }
+        }
+        let copies = self.copy_images(servers)?;
+        for server in running {
+            cluster.servers_mut()[server].kill().await?;
+        }
+        self.mount_copies(copies)
+    }
+
+    /// Makes a store's disk hang: whatever writes to it, or syncs, waits until it is thawed. A process that waits
+    /// cannot even be killed.
+    ///
+    /// # Errors
+    /// The file system cannot be frozen.
+    pub fn freeze(&self, store: usize) -> Result<()> {
+        run(Command::new("fsfreeze").arg("--freeze").arg(&self.outlet(store)?.mount))
+    }
+
+    /// Lets a store's disk go on.
+    ///
+    /// # Errors
+    /// It is not frozen.
+    pub fn thaw(&self, store: usize) -> Result<()> {
+        run(Command::new("fsfreeze").arg("--unfreeze").arg(&self.outlet(store)?.mount))
+    }
+
+    fn outlet(&self, store: usize) -> Result<&Outlet> {
+        self.outlets.get(store).with_context(|| format!("there is no store {store}"))
+    }
+
+    fn copy_images(&self, stores: &[usize]) -> Result<Vec<(usize, PathBuf)>> {
+        stores.iter().map(|store| Ok((*store, self.outlet(*store)?.copy()?))).collect()
     }
 
     /// What is mounted until now goes, with all that was not synced.
-    fn mount_copies(&self) -> Result<()> {
-        for outlet in &self.outlets {
+    fn mount_copies(&mut self, copies: Vec<(usize, PathBuf)>) -> Result<()> {
+        for (store, copy) in copies {
+            let outlet = self.outlets.get_mut(store).context("no such store")?;
             detach(&outlet.mount)?;
-            attach(&outlet.image, &outlet.mount)?;
+            attach(&copy, &outlet.mount)?;
+            fs::remove_file(&outlet.image)?;
+            outlet.image = copy;
+            outlet.generation += 1;
         }
         Ok(())
     }
@@ -94,6 +152,8 @@ impl PowerSupply {
 impl Drop for PowerSupply {
     fn drop(&mut self) {
         for outlet in &self.outlets {
+            // Most are not frozen, and then this fails. One that is would keep what waits for it for ever.
+            let _ = run(Command::new("fsfreeze").arg("--unfreeze").arg(&outlet.mount));
             if let Err(error) = detach(&outlet.mount) {
                 eprintln!("{error:#}");
             }
@@ -102,17 +162,15 @@ impl Drop for PowerSupply {
 }
 
 impl Outlet {
-    /// Takes the image as it is now for the next one.
-    fn copy(&mut self) -> Result<()> {
-        self.generation += 1;
+    /// The image as it is now, as the next one.
+    fn copy(&self) -> Result<PathBuf> {
         let copy = self.image.with_file_name(format!(
             "{}.{}.img",
             self.mount.file_name().unwrap_or_default().to_string_lossy(),
-            self.generation
+            self.generation + 1
         ));
         run(Command::new("cp").arg("--sparse=always").arg(&self.image).arg(&copy))?;
-        self.image = copy;
-        Ok(())
+        Ok(copy)
     }
 }
 
@@ -127,7 +185,15 @@ fn attach(image: &Path, mount: &Path) -> Result<()> {
 }
 
 fn detach(mount: &Path) -> Result<()> {
-    run(Command::new("umount").arg(mount))
+    let mut result = Ok(());
+    for _ in 0..DETACHING {
+        result = run(Command::new("umount").arg(mount));
+        if result.is_ok() {
+            break;
+        }
+        thread::sleep(PAUSE);
+    }
+    result
 }
 
 fn is_unprivileged(error: &anyhow::Error) -> bool {
@@ -164,11 +230,25 @@ mod tests {
         synced.write_all(b" and written")?;
         drop(synced);
 
-        power.copy_images()?;
-        power.mount_copies()?;
+        let copies = power.copy_images(&[0])?;
+        power.mount_copies(copies)?;
         assert_eq!(fs::read(directory.join("synced"))?, b"synced");
         // The file's name may have been written by itself, its contents were not.
         assert!(fs::read(directory.join("written")).unwrap_or_default().is_empty());
+        Ok(())
+    }
+
+    #[test]
+    fn a_frozen_disk_keeps_whoever_writes_waiting() -> Result<()> {
+        let Some(power) = PowerSupply::install(1)? else { return Ok(()) };
+        let path = power.mount(0)?.join("file");
+        power.freeze(0)?;
+        let writer = thread::spawn(move || fs::write(path, b"late"));
+        thread::sleep(Duration::from_millis(200));
+        let waited = !writer.is_finished();
+        power.thaw(0)?;
+        writer.join().expect("the writer ends")?;
+        assert!(waited, "nobody waited");
         Ok(())
     }
 }

@@ -2,6 +2,7 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{Read, Seek, SeekFrom};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
@@ -19,6 +20,8 @@ use crate::condition::eventually;
 const READY: Duration = Duration::from_secs(60);
 /// How long a server may take to stop when asked.
 const STOP: Duration = Duration::from_secs(20);
+/// How long a server may take to say how it is.
+const LOOK: Duration = Duration::from_secs(1);
 /// How much of a log a failed test shows, in bytes.
 const TAIL: u64 = 6 * 1024;
 
@@ -29,13 +32,19 @@ pub struct Server {
     program: PathBuf,
     config: PathBuf,
     log: PathBuf,
-    client: u16,
-    http: u16,
+    client: SocketAddr,
+    http: SocketAddr,
     child: Option<Child>,
 }
 
 impl Server {
-    pub(crate) fn new(name: String, program: PathBuf, dir: &Path, client: u16, http: u16) -> Self {
+    pub(crate) fn new(
+        name: String,
+        program: PathBuf,
+        dir: &Path,
+        client: SocketAddr,
+        http: SocketAddr,
+    ) -> Self {
         let (config, log) = (dir.join(format!("{name}.conf")), dir.join(format!("{name}.log")));
         Self { name, program, config, log, client, http, child: None }
     }
@@ -49,13 +58,13 @@ impl Server {
     /// The URL for clients.
     #[must_use]
     pub fn url(&self) -> String {
-        format!("nats://127.0.0.1:{}", self.client)
+        format!("nats://{}", self.client)
     }
 
     /// The monitoring address.
     #[must_use]
     pub fn http(&self) -> String {
-        format!("127.0.0.1:{}", self.http)
+        self.http.to_string()
     }
 
     /// The configuration file.
@@ -122,6 +131,24 @@ impl Server {
             }
             None => Ok(()),
         }
+    }
+
+    /// Whether the process ended by itself; it is not running then.
+    ///
+    /// # Errors
+    /// The system does not tell.
+    pub fn has_ended(&mut self) -> Result<bool> {
+        let Some(child) = &mut self.child else { return Ok(false) };
+        let ended = child.try_wait()?.is_some();
+        if ended {
+            self.child = None;
+        }
+        Ok(ended)
+    }
+
+    /// What `/healthz` says now, head and body; nothing if nobody answers.
+    pub async fn health(&self) -> Option<String> {
+        timeout(LOOK, read_health(&self.http())).await.ok()?.ok()
     }
 
     /// Kills the process, as `kill -9` does.
@@ -203,10 +230,14 @@ impl Server {
 }
 
 async fn is_healthy(address: &str) -> Result<bool> {
+    Ok(read_health(address).await?.get(8..12) == Some(" 200"))
+}
+
+async fn read_health(address: &str) -> Result<String> {
     let mut stream = TcpStream::connect(address).await?;
     let request = format!("GET /healthz HTTP/1.0\r\nHost: {address}\r\n\r\n");
     stream.write_all(request.as_bytes()).await?;
-    let mut head = [0_u8; 12];
-    stream.read_exact(&mut head).await?;
-    Ok(head.ends_with(b" 200"))
+    let mut answer = Vec::new();
+    stream.take(TAIL).read_to_end(&mut answer).await?;
+    Ok(String::from_utf8_lossy(&answer).into_owned())
 }

@@ -1,0 +1,180 @@
+//! Damage to one server's files: bytes that are not what was written.
+
+use std::fs::{self, File};
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use flotilla_tests::cluster::request;
+use flotilla_tests::eventually;
+use serde_json::json;
+use tokio::time::sleep;
+
+use super::kill::kill;
+use super::{Injected, State};
+use crate::arena::Arena;
+use crate::chance::Chance;
+use crate::load::{LOG, REGISTER};
+use crate::plan::{FileClass, Harm};
+
+/// How long a file of the wanted class may take to appear.
+const PATIENCE: Duration = Duration::from_secs(15);
+const PAGE: usize = 4_096;
+const SECTOR: usize = 512;
+
+pub(super) async fn inject(
+    arena: &mut Arena,
+    class: FileClass,
+    harm: Harm,
+    running: bool,
+    hold: Duration,
+) -> Result<Injected> {
+    // All copies are there and complete: only then is one damaged copy within the promise.
+    let server = match arena.victim {
+        Some(server) => server,
+        None => {
+            let group = arena.group(LOG).await?;
+            let name = group.followers.first().context("a follower")?;
+            arena.index(name).context("no such server")?
+        }
+    };
+    let store = arena.store(server)?;
+    let mut chance = Chance::new(arena.chance.bits());
+    let file = eventually(PATIENCE, &format!("a file of class {class:?}"), async || {
+        Ok(chance.pick(&files(&store, class)).cloned())
+    })
+    .await?;
+    if !running {
+        kill(arena, &[server]).await?;
+    }
+    let what = damage(&file, harm, &mut chance)?;
+    arena.victim = Some(server);
+    if running {
+        lead(arena, server).await;
+    } else {
+        sleep(hold.min(Duration::from_secs(1))).await;
+    }
+    let proof =
+        format!("{}: {}: {what}", arena.name(server)?, file.strip_prefix(&store)?.display());
+    Ok(Injected { proof, state: State::Damaged { server } })
+}
+
+/// A restart reads everything back.
+pub(super) async fn remove(arena: &mut Arena, server: usize) -> Result<String> {
+    kill(arena, &[server]).await?;
+    arena.start_servers(&[server])?;
+    Ok(format!("{} started", arena.name(server)?))
+}
+
+/// Asks the streams' leaders to make way for this server, so that what is damaged is asked for. A server that takes no
+/// part any more is refused, as it should be.
+pub(crate) async fn lead(arena: &mut Arena, server: usize) -> bool {
+    let Ok(name) = arena.name(server) else { return false };
+    let mut leads = true;
+    for stream in [LOG, REGISTER] {
+        let client = arena.client();
+        let body = json!({ "placement": { "preferred": name } });
+        let _ = request(&client, &format!("STREAM.LEADER.STEPDOWN.{stream}"), &body).await;
+        leads &= arena.group(stream).await.is_ok_and(|group| group.leader == name);
+    }
+    leads
+}
+
+/// Asks the damaged server to make way, so that another one is read from.
+pub(crate) async fn lead_elsewhere(arena: &mut Arena) {
+    let damaged = arena.victim.and_then(|victim| arena.name(victim).ok());
+    let Ok(group) = arena.group(LOG).await else { return };
+    let mut members = group.members().into_iter();
+    let other = members.find(|member| {
+        let excused = arena.index(member).is_some_and(|index| arena.excused.contains(&index));
+        !excused && damaged.as_ref() != Some(member)
+    });
+    if let Some(other) = other.and_then(|other| arena.index(&other)) {
+        lead(arena, other).await;
+    }
+}
+
+/// The files of a class, the oldest first.
+fn files(store: &Path, class: FileClass) -> Vec<PathBuf> {
+    let within = |dir: &Path, wanted: fn(&str) -> bool| -> Vec<PathBuf> {
+        let entries = fs::read_dir(dir).into_iter().flatten().flatten();
+        let paths = entries
+            .map(|entry| entry.path())
+            .filter(|path| path.file_name().is_some_and(|name| wanted(&name.to_string_lossy())));
+        paths.collect()
+    };
+    let mut files = match class {
+        FileClass::StoreA => within(store, |name| name == "store.a"),
+        FileClass::StoreB => within(store, |name| name == "store.b"),
+        FileClass::Log => within(&store.join("wal"), |name| name.ends_with(".wal")),
+        FileClass::Spare => within(&store.join("wal"), |name| name.starts_with("spare-")),
+        FileClass::Segment => within(&store.join("streams"), |_| true)
+            .iter()
+            .flat_map(|stream| within(stream, |name| name.ends_with(".seg")))
+            .collect(),
+    };
+    files.sort();
+    files
+}
+
+/// Damages a file in place; returns what was done, after reading back that it was.
+pub(crate) fn damage(path: &Path, harm: Harm, chance: &mut Chance) -> Result<String> {
+    let before = fs::read(path)?;
+    // Much of a log file is zeros that wait for their turn; damage there would be none.
+    let used: Vec<usize> = (0..before.len())
+        .step_by(PAGE)
+        .filter(|at| before[*at..before.len().min(at + PAGE)].iter().any(|byte| *byte != 0))
+        .collect();
+    // A spare may hold nothing but zeros.
+    let anywhere = usize::try_from(chance.below(before.len() as u64))? / PAGE * PAGE;
+    let page = chance.pick(&used).copied().unwrap_or(anywhere);
+    let end = before.len().min(page + PAGE);
+    let bytes: Vec<usize> = (page..end).filter(|at| before[*at] != 0).collect();
+    let at = chance.pick(&bytes).copied().unwrap_or(page);
+    let file = File::options().read(true).write(true).open(path)?;
+    let what = match harm {
+        Harm::FlippedByte => {
+            let byte = before.get(at).context("the file is empty")?;
+            file.write_all_at(&[byte ^ (1 << chance.below(8))], at as u64)?;
+            format!("one bit of byte {at} of {} flipped", before.len())
+        }
+        Harm::ZeroedSector => {
+            let from = at / SECTOR * SECTOR;
+            let zeros = vec![0; SECTOR.min(before.len() - from)];
+            file.write_all_at(&zeros, from as u64)?;
+            format!("512 bytes at {from} of {} zeroed", before.len())
+        }
+        Harm::Truncated => {
+            file.set_len(at as u64)?;
+            format!("cut off at {at} of {}", before.len())
+        }
+    };
+    file.sync_all()?;
+    let harmless = bytes.is_empty() && harm == Harm::ZeroedSector;
+    ensure!(harmless || fs::read(path)? != before, "{} is as it was", path.display());
+    Ok(what)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_harm_changes_the_file_where_something_is() -> Result<()> {
+        let dir = tempfile::tempdir()?;
+        let path = dir.path().join("file");
+        for seed in 0..20 {
+            for harm in [Harm::FlippedByte, Harm::ZeroedSector, Harm::Truncated] {
+                let mut bytes = vec![0; 10 * PAGE];
+                bytes[3 * PAGE + 17..3 * PAGE + 60].fill(7);
+                fs::write(&path, &bytes)?;
+                damage(&path, harm, &mut Chance::new(seed))?;
+                let after = fs::read(&path)?;
+                assert_ne!(after, bytes, "{harm:?}");
+                assert_eq!(after[..3 * PAGE + 17], bytes[..3 * PAGE + 17], "{harm:?}");
+            }
+        }
+        Ok(())
+    }
+}
