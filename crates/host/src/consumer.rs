@@ -214,11 +214,15 @@ impl Replica<ConsumerMachine> {
         let Some(stream) = stream else {
             // Its own members may need a base all the same: it moves to where its stream is.
             self.checkpoint_if_due(cx);
+            self.give_way(cx);
             for call in self.take_confirmed() {
                 cx.out.answers.push((call.id, Answer::Error(ErrorKind::StreamNotFound.error())));
             }
             return Ok(None);
         };
+        if stream.machine.unreadable {
+            self.give_way(cx);
+        }
         self.open(stream, cx);
         // What is to come is known to the leader; it is made as soon as the stream's replica here is far enough.
         let confirmed =

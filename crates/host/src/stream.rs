@@ -39,6 +39,8 @@ pub(crate) struct StreamMachine {
     pub(crate) touched: bool,
     /// What went since then.
     pub(crate) removed: Vec<SequenceRange>,
+    /// A message that the index has cannot be read here: somebody else is to lead.
+    pub(crate) unreadable: bool,
     /// Whether an entry that moves time is on its way.
     expiring: bool,
     /// Whether a configuration is on its way.
@@ -79,6 +81,7 @@ impl StreamMachine {
             pending_bytes: 0,
             touched: false,
             removed: Vec::new(),
+            unreadable: false,
             expiring: false,
             updating: false,
             led_since: None,

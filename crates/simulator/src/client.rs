@@ -23,7 +23,8 @@ pub(crate) const ACCOUNT: &str = "$G";
 /// What a client waits to hear of.
 #[derive(Clone, Debug)]
 pub(crate) enum Asked {
-    CreateStream(String),
+    /// Of that name, and with so many replicas.
+    CreateStream(String, u8),
     CreateConsumer { stream: GroupId, name: String },
     DeleteStream(GroupId),
     DeleteConsumer(GroupId),

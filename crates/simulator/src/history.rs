@@ -96,6 +96,8 @@ pub struct StreamLife {
     pub removals: Vec<Removal>,
     /// The lowest limit of messages that it may have had.
     pub max_msgs: Option<u64>,
+    /// Whether it may ever have had a single replica.
+    pub single: bool,
     /// When its end was asked for.
     pub end_asked: Option<u64>,
     /// Whether somebody may have deleted it: streams are deleted by name, and a request may be late and meet a later

@@ -14,6 +14,7 @@ mod i14_honest_stops;
 
 use std::collections::BTreeMap;
 
+use flotilla_disk::Pin;
 use flotilla_host::{ReplicaView, StoredMessage, Totals};
 use flotilla_meta::Meta;
 use flotilla_raft::{GroupId, ReplicaId, StoreId};
@@ -85,6 +86,8 @@ pub enum Seen<'a> {
         used: u64,
         /// The size that the log should not pass.
         cap: u64,
+        /// If it did, whom it waits for.
+        pins: &'a [Pin],
     },
     /// A server after a turn.
     Server {

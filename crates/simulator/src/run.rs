@@ -130,7 +130,8 @@ impl Run {
             }
             Happening::Answer(number, answer) => {
                 let now = self.world.now;
-                let left = self.clients.answer(number, answer, now, &mut self.invariants)?;
+                let (notes, invariants) = (&mut self.world.trace, &mut self.invariants);
+                let left = self.clients.answer(number, answer, now, notes, invariants)?;
                 self.left.extend(left);
             }
             Happening::Notice(store, notice) => {
@@ -160,7 +161,9 @@ impl Run {
             }
         }
         let used = running.log.wal.used();
-        self.invariants.see(history, &Seen::Log { store, used, cap: self.cap })?;
+        let cap = self.cap;
+        let pins = if used > 2 * cap { running.log.wal.pressure().pins } else { Vec::new() };
+        self.invariants.see(history, &Seen::Log { store, used, cap, pins: &pins })?;
         // Counting is not free, and what ended stays so.
         let due = self.totals_at.entry((store, shard)).or_default();
         if *due <= now {

@@ -26,6 +26,8 @@ use event::{Event, Queue};
 use links::Links;
 pub use links::{Direction, LinkFaults};
 pub use log::DiskPace;
+pub(crate) use log::QUEUE;
+pub(crate) use server::INBOX;
 pub use server::{Server, WorldOptions};
 
 use crate::trace::Trace;

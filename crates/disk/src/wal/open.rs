@@ -9,7 +9,7 @@ use super::recovery::{Bodies, Recovery, TornTail};
 use super::replay::{Place, Replay};
 use super::scan::{Scanned, Step, marked_pages, scan, stitch};
 use super::{Current, Wal, WalError, WalOptions, batch_len};
-use crate::disk::{Disk, FileId, read_whole};
+use crate::disk::{Disk, FileId, read_exact, read_whole, write_at};
 
 /// How far LSNs jump behind an end that is lost: no file holds so many.
 const LOST_END_JUMP: u64 = 1 << 40;
@@ -50,7 +50,7 @@ fn read(disk: &dyn Disk, options: WalOptions, found: &Found) -> Result<(Wal, Rec
     let (mut files, marked) = scan_files(disk, &options, &found.files)?;
     let lens = files.iter().map(|file| (file.generation, file.len)).collect();
     let bodies = Bodies { disk, files: &found.files };
-    let torn = cut_tail(&bodies, &mut files)?;
+    let Tail { torn, unconfirmed } = cut_tail(&bodies, &mut files)?;
     let steps = stitch(files);
     // One page may be the seal of a first open that was cut short.
     if steps.is_empty() && marked > 1 {
@@ -59,7 +59,11 @@ fn read(disk: &dyn Disk, options: WalOptions, found: &Found) -> Result<(Wal, Rec
     let replay = Replay::run(&steps);
     let mut end = find_end(&steps, &options, &lens);
     let torn = torn.or(torn_head(disk, found.files.get(&end.generation), &end)?);
-    // What the page cache holds may not be on the disk yet; a reader must not be told what could go again.
+    // What the page cache holds may not be on the disk yet; a reader must not be told what could go again. Of what nobody
+    // said that it is synced, the sync may have failed: its pages count as clean then, and must be written again.
+    if let Some((generation, offset, len)) = unconfirmed {
+        write_again(disk, found.files.get(&generation), offset, len)?;
+    }
     for (_, file) in found.files.range(last_written(&steps)..) {
         disk.sync_data(*file)?;
     }
@@ -128,29 +132,56 @@ fn scan_files(
     Ok((scanned, marked))
 }
 
+/// The last batch, if it is above what is known to be synced.
+#[derive(Default)]
+struct Tail {
+    /// It was not there in whole, and is dropped.
+    torn: Option<TornTail>,
+    /// It is there: in which file, where, and how many bytes.
+    unconfirmed: Option<(u64, u64, u64)>,
+}
+
+/// Writes what is there once more.
+fn write_again(
+    disk: &dyn Disk,
+    file: Option<&FileId>,
+    offset: u64,
+    len: u64,
+) -> Result<(), WalError> {
+    let len = usize::try_from(len).unwrap_or(usize::MAX);
+    if let Some(file) = file
+        && let Some(bytes) = read_exact(disk, *file, offset, len)?
+    {
+        write_at(disk, *file, offset, &bytes)?;
+    }
+    Ok(())
+}
+
 /// Drops the last batch if it is above what is known to be synced and not there in whole. This comes before
 /// anything is concluded from it: its start already counts on what it would have superseded.
-fn cut_tail(bodies: &Bodies<'_>, files: &mut [Scanned]) -> Result<Option<TornTail>, WalError> {
+fn cut_tail(bodies: &Bodies<'_>, files: &mut [Scanned]) -> Result<Tail, WalError> {
     let heads = files.iter().flat_map(|file| &file.found).map(|batch| batch.head.synced);
     let synced = heads.max().unwrap_or(0);
     let Some(file) = files.iter_mut().rev().find(|file| !file.found.is_empty()) else {
-        return Ok(None);
+        return Ok(Tail::default());
     };
     let generation = file.generation;
     let Some(last) = file.found.last().filter(|last| last.head.next_lsn() - 1 > synced) else {
-        return Ok(None);
+        return Ok(Tail::default());
     };
+    let len = last.head.batch_len().unwrap_or(PAGE);
     let (offset, lsn) = (last.offset, last.head.first_lsn);
     let mut at = offset + last.head.bodies_at();
     for descriptor in &last.head.table {
         let place = Place { generation, offset: Some(at), descriptor: *descriptor };
         if bodies.read(&place)?.is_none() {
             file.found.pop();
-            return Ok(Some(TornTail { generation, offset, lsn }));
+            let torn = Some(TornTail { generation, offset, lsn });
+            return Ok(Tail { torn, unconfirmed: None });
         }
         at += u64::from(descriptor.length);
     }
-    Ok(None)
+    Ok(Tail { torn: None, unconfirmed: Some((generation, offset, len)) })
 }
 
 /// The oldest generation that the log said it needs.

@@ -78,6 +78,14 @@ impl<M: Machine> Replica<M> {
         false
     }
 
+    /// What a leader needs is not here, or cannot be read: another member is to lead, if there is one that can.
+    pub(crate) fn give_way(&mut self, cx: &mut Cx) {
+        if self.serves() && self.raft.transferring().is_none() {
+            // Without anybody else there is nothing to be done about it.
+            let _answer = self.step_down(None, cx);
+        }
+    }
+
     /// Hands leadership to the member on `preferred`, or to the one that is furthest and lives.
     pub(crate) fn step_down(&mut self, preferred: Option<StoreId>, cx: &mut Cx) -> Answer {
         let no_peers = |why: &str| Answer::Error(ErrorKind::ClusterNoPeers.because(why));

@@ -24,6 +24,9 @@ impl Shard {
                 let reason = "a snapshot came without its offer".to_owned();
                 self.cx.notice(Notice::Refused { group, reason });
             }
+            // A server whose disk hangs does not beat, while its shards go on speaking. Who is taken for dead is not
+            // listened to, or its groups would stay with it.
+            Say::Raft(_) if self.cx.peers.is_dead(from) => {}
             Say::Raft(message) => {
                 let to = message.to;
                 let Some(replica) = self.replicas.get_mut(group) else {

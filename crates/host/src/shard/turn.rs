@@ -208,7 +208,11 @@ impl Shard {
         }
         if let Some(stream) = self.replicas.streams.get_mut(&group) {
             settle_stream(stream, &mut self.cx)?;
-            if let Some(at) = stream.expire(&mut self.cx) {
+            if stream.machine.unreadable {
+                stream.give_way(&mut self.cx);
+            }
+            let due = [stream.expire(&mut self.cx), stream.retry_checkpoint(&mut self.cx)];
+            if let Some(at) = due.into_iter().flatten().min() {
                 self.timers.set(group, at);
             }
             stream.propose_queue(&mut self.cx);

@@ -108,8 +108,10 @@ impl StreamMachine {
                 self.stream.next_match(&mut filter, (*seq).max(1))
             }
         };
-        let Some(record) = seq.and_then(|seq| self.read_record(seq, cx)) else {
-            return Answer::Error(ErrorKind::NoMessageFound.error());
+        let Some(seq) = seq else { return Answer::Error(ErrorKind::NoMessageFound.error()) };
+        let Some(record) = self.read_record(seq, cx) else {
+            let why = format!("message {seq} cannot be read on this server");
+            return Answer::Error(ErrorKind::StreamStoreFailed.because(why));
         };
         Answer::Message(StoredMessage {
             subject: String::from_utf8_lossy(&record.subject).into_owned(),
@@ -128,6 +130,7 @@ impl StreamMachine {
             Err(error) => {
                 let text = format!("{}: message {seq} cannot be read: {error}", self.name());
                 cx.notice(Notice::Text(text));
+                self.unreadable = true;
                 None
             }
         }

@@ -17,8 +17,8 @@ const RETRY: u64 = SECOND;
 #[derive(Default)]
 pub(super) struct Checkpoint {
     flushing: Option<Flushing>,
-    /// Not to be begun before: the disk is full, or worse.
-    not_before: u64,
+    /// One failed, and is to be begun again then: the disk was full, or worse.
+    again: Option<u64>,
 }
 
 struct Flushing {
@@ -35,16 +35,26 @@ impl Replica<StreamMachine> {
         let busy = self.machine.checkpoint.flushing.is_some()
             || self.writing_base.is_some()
             || self.installing
-            || cx.now.mono < self.machine.checkpoint.not_before;
+            || self.machine.checkpoint.again.is_some_and(|at| cx.now.mono < at);
         let new = self.raft.applied() > self.durable_base;
         let due = new && self.machine.segments.tail_bytes() >= cx.thresholds.stream_flush;
         if busy || !(asked || due) {
             return;
         }
+        self.machine.checkpoint.again = None;
         let base = self.base_at_applied(self.machine.stream.base());
         let last_seq = self.machine.segments.last_seq();
         self.machine.checkpoint.flushing = Some(Flushing { base, last_seq, forward: asked });
         self.flush(cx);
+    }
+
+    /// Begins again what failed, if it is time. Returns when it is: the log may wait for it, and may not ask twice.
+    pub(crate) fn retry_checkpoint(&mut self, cx: &mut Cx) -> Option<u64> {
+        let at = self.machine.checkpoint.again?;
+        if cx.now.mono >= at {
+            self.checkpoint(true, cx);
+        }
+        self.machine.checkpoint.again
     }
 
     /// Flushes on, or writes the base when all that it knows of is flushed.
@@ -66,7 +76,7 @@ impl Replica<StreamMachine> {
             let text = format!("{}: flushing failed: {error}", self.machine.name());
             cx.notice(Notice::Text(text));
             self.machine.forget_checkpoint();
-            self.machine.checkpoint.not_before = cx.now.mono + RETRY;
+            self.machine.checkpoint.again = Some(cx.now.mono + RETRY);
             return;
         }
         match self.machine.segments.take_late_erasures(&*cx.disk) {

@@ -8,9 +8,17 @@ use super::{ACCOUNT, Asked, Clients, configs};
 use crate::history::{Removal, Removed};
 use crate::world::World;
 
+/// A request in few words.
+fn brief(request: &MetaRequest) -> String {
+    let mut text = format!("{request:?}");
+    text.truncate(90);
+    text
+}
+
 impl Clients {
     fn ask_meta(&mut self, request: MetaRequest, asked: Asked, world: &mut World) {
         let Some(leader) = world.leader(GroupId::META) else { return };
+        world.trace.note(world.now, || format!("a client asks {leader}: {asked:?} by {}", brief(&request)));
         let number = world.call(leader, GroupId::META, Request::Meta(request));
         self.asked.insert(number, asked);
     }
@@ -33,7 +41,7 @@ impl Clients {
         let config = Box::new(configs::stream(&name, replicas));
         let account = ACCOUNT.to_owned();
         let request = MetaRequest::CreateStream { account, config, max_streams: None };
-        self.ask_meta(request, Asked::CreateStream(name), world);
+        self.ask_meta(request, Asked::CreateStream(name, replicas), world);
     }
 
     fn create_consumer(&mut self, stream: GroupId, name: String, world: &mut World) {
@@ -124,15 +132,18 @@ impl Clients {
     pub(super) fn evict(&mut self, world: &mut World) {
         let Some(group) = self.some_stream() else { return };
         let Some(store) = self.draw(world.stores()) else { return };
-        let Some(life) = self.history.streams.get(&group) else { return };
+        let Some(life) = self.history.streams.get_mut(&group) else { return };
+        // Whoever takes away the only replica, on a server that is not there, has the stream begin anew.
+        life.may_be_gone |= life.single;
         let (account, stream) = (ACCOUNT.to_owned(), life.name.clone());
         self.ask_meta(MetaRequest::RemovePeer { account, stream, store }, Asked::Nothing, world);
     }
 
     pub(super) fn scale(&mut self, world: &mut World) {
         let Some(group) = self.some_stream() else { return };
-        let Some(life) = self.history.streams.get(&group) else { return };
         let replicas = [1, 3, 3, 5][crate::plan::index(self.random.below(4))];
+        let Some(life) = self.history.streams.get_mut(&group) else { return };
+        life.single |= replicas == 1;
         if usize::from(replicas) > world.stores().len() {
             return;
         }

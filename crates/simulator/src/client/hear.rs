@@ -7,7 +7,20 @@ use flotilla_stream::AckSubject;
 use super::{Asked, Clients};
 use crate::history::{ConsumerLife, Outcome, StreamLife};
 use crate::invariant::{Invariants, Seen, Violation};
+use crate::trace::Trace;
 use crate::world::CallNumber;
+
+/// What a client was told, in few words, if it changes anything.
+fn brief(asked: &Asked, answer: Option<&Answer>) -> Option<String> {
+    let told = match answer {
+        Some(Answer::Asset { group, created, .. }) => format!("group {group}, new: {created}"),
+        Some(Answer::Error(error)) => error.description.to_string(),
+        Some(Answer::Done) => "done".to_owned(),
+        None => "nothing".to_owned(),
+        Some(_) => return None,
+    };
+    Some(format!("a client is told of {asked:?}: {told}"))
+}
 
 impl Clients {
     /// A message for a client.
@@ -101,12 +114,16 @@ impl Clients {
         number: CallNumber,
         answer: Option<Answer>,
         now: u64,
+        notes: &mut Trace,
         invariants: &mut Invariants,
     ) -> Result<Option<(GroupId, u64)>, Violation> {
         let Some(asked) = self.asked.remove(&number) else { return Ok(None) };
+        if let Some(line) = brief(&asked, answer.as_ref()) {
+            notes.note(now, || line);
+        }
         match (asked, answer) {
-            (Asked::CreateStream(name), Some(Answer::Asset { group, .. })) => {
-                self.stream_is(&name, group);
+            (Asked::CreateStream(name, replicas), Some(Answer::Asset { group, .. })) => {
+                self.stream_is(&name, replicas, group);
             }
             (Asked::CreateConsumer { stream, name }, Some(Answer::Asset { group, .. })) => {
                 self.consumer_is(stream, &name, group);
@@ -146,15 +163,17 @@ impl Clients {
         Ok(None)
     }
 
-    fn stream_is(&mut self, name: &str, group: GroupId) {
+    fn stream_is(&mut self, name: &str, replicas: u8, group: GroupId) {
         let life = self.history.streams.entry(group).or_insert_with(|| StreamLife {
             name: name.to_owned(),
             acked: std::collections::BTreeMap::new(),
             removals: Vec::new(),
             max_msgs: None,
+            single: false,
             end_asked: None,
             may_be_gone: false,
         });
+        life.single |= replicas == 1;
         life.may_be_gone |= self.history.deleting.get(name).is_some_and(|open| *open > 0);
         // An answer that came late may name a life whose end was asked for meanwhile.
         if life.end_asked.is_none() {

@@ -39,10 +39,10 @@ impl Invariant for OneSequenceOneMessage {
                 if *duplicate { Ok(()) } else { self.own(publication.stream, *seq, *id) }
             }
             Seen::Delivered { consumer, seq, payload, .. } => {
-                let life = history.consumers.get(consumer);
-                match (life, Publication::named_by(payload)) {
-                    (Some(life), Some(id)) => self.own(life.stream, *seq, id),
-                    _ => Ok(()),
+                let id = Publication::named_by(payload).and_then(|id| history.publication(id));
+                match id.filter(|_| history.consumers.contains_key(consumer)) {
+                    Some(publication) => self.own(publication.stream, *seq, publication.id),
+                    None => Ok(()),
                 }
             }
             Seen::Final(end) => {

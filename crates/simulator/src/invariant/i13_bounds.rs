@@ -2,6 +2,10 @@
 
 use super::{Invariant, Seen};
 use crate::history::History;
+use crate::world::{INBOX, QUEUE};
+
+/// What three shards and the log may have before them, and a file that was begun.
+const SLACK: u64 = 2 * (2 * 3 * INBOX as u64 + QUEUE as u64);
 
 pub(super) struct Bounds;
 
@@ -12,9 +16,10 @@ impl Invariant for Bounds {
 
     fn see(&mut self, _history: &History, seen: &Seen<'_>) -> Result<(), String> {
         match seen {
-            // At twice the cap nothing is taken but what makes room; a file more may have been begun.
-            Seen::Log { store, used, cap } if *used > cap * 3 => {
-                Err(format!("{store}: the log has {used} bytes, its cap is {cap}"))
+            // At twice the cap nothing is taken but what makes room, with what was gathered with it: all that waits for
+            // the log, and what one turn of each shard makes of all that waited for it.
+            Seen::Log { store, used, cap, pins } if *used > cap * 2 + SLACK => {
+                Err(format!("{store}: the log has {used} bytes, its cap is {cap}; pinned by {pins:?}"))
             }
             _ => Ok(()),
         }

@@ -39,10 +39,21 @@ impl Run {
         loop {
             let Some(what) = missing(self) else { return Ok(()) };
             if self.world.now > patience {
-                return Err(stuck(what));
+                return Err(stuck(format!("{what}; {}", self.describe_logs())));
             }
             self.until(self.world.now + LOOK)?;
         }
+    }
+
+    /// Logs that are larger than they should be, and whom they wait for.
+    fn describe_logs(&self) -> String {
+        let running = self.world.servers.iter().filter_map(|(s, server)| Some((s, server.running.as_ref()?)));
+        let large = running.filter(|(_, running)| running.log.hold().0);
+        let logs = large.map(|(store, running)| {
+            let wal = &running.log.wal;
+            format!("the log of {store} has {} bytes, for {:?}", wal.used(), wal.pressure().pins)
+        });
+        logs.collect::<Vec<_>>().join("; ")
     }
 
     fn replicas(&self) -> impl Iterator<Item = (StoreId, flotilla_host::ReplicaView<'_>)> {
@@ -54,10 +65,11 @@ impl Run {
     }
 
     fn meta(&self) -> Option<&Meta> {
-        self.replicas().find_map(|(_, view)| match view.state {
-            StateView::Meta(meta) if view.serves => Some(meta),
+        let known = self.replicas().filter_map(|(_, view)| match view.state {
+            StateView::Meta(meta) => Some((view.serves, view.applied, meta)),
             _ => None,
-        })
+        });
+        known.max_by_key(|(serves, applied, _)| (*serves, *applied)).map(|(_, _, meta)| meta)
     }
 
     /// What is missing for every asset to have its replicas, and one leader that all of them follow.
@@ -65,10 +77,15 @@ impl Run {
         if let Some(store) = self.world.stores().into_iter().find(|store| !self.world.runs(*store)) {
             return Some(format!("{store} does not run"));
         }
-        let Some(meta) = self.meta() else { return Some("nobody leads the meta group".to_owned()) };
+        let Some(meta) = self.meta() else { return Some("nobody knows of meta".to_owned()) };
+        if !self.replicas().any(|(_, view)| view.group == GroupId::META && view.serves) {
+            return Some(format!("nobody leads meta: {}", self.describe(GroupId::META)));
+        }
         if let Some((group, tombstone)) = meta.tombstones().first_key_value() {
-            let how = self.describe(*group);
-            return Some(format!("group {group} was deleted and is still here: {tombstone:?}: {how}"));
+            let (how, meta) = (self.describe(*group), self.describe(GroupId::META));
+            return Some(format!(
+                "group {group} was deleted and is still here: {tombstone:?}: {how}; of meta {meta}"
+            ));
         }
         let mut leaders: BTreeMap<GroupId, u64> = BTreeMap::new();
         for (_, view) in self.replicas().filter(|(_, view)| view.serves) {
@@ -134,7 +151,9 @@ impl Run {
                 self.until(self.world.now + LOOK)?;
                 let taken = probe.and_then(|id| self.clients.history.publication(id));
                 // One that expected another sequence, say, was answered all the same.
-                if taken.is_some_and(|publication| publication.outcome != Outcome::Unknown) {
+                let is_answered = taken.is_some_and(|p| p.outcome != Outcome::Unknown);
+                // The last thing that a client asked for may have been its end.
+                if is_answered || !self.live_streams().contains(&group) {
                     break;
                 }
                 if self.world.now > patience {
@@ -154,7 +173,7 @@ impl Run {
     /// Every consumer delivers what it has, until it has nothing.
     fn drain(&mut self, patience: u64) -> Result<(), Violation> {
         let streams = self.live_streams();
-        let Some(meta) = self.meta() else { return Err(stuck("nobody leads meta".to_owned())) };
+        let Some(meta) = self.meta() else { return Err(stuck("nobody knows of meta".to_owned())) };
         let consumers: Vec<GroupId> = streams
             .iter()
             .filter_map(|group| meta.stream_of(*group))
@@ -163,7 +182,7 @@ impl Run {
             .collect();
         for consumer in consumers {
             self.left.remove(&consumer);
-            while self.left.get(&consumer) != Some(&0) {
+            while self.left.get(&consumer) != Some(&0) && self.lives(consumer) {
                 self.clients.pull_from(consumer, &mut self.world);
                 self.clients.pull_from(consumer, &mut self.world);
                 self.until(self.world.now + LOOK)?;
@@ -176,6 +195,10 @@ impl Run {
             }
         }
         Ok(())
+    }
+
+    fn lives(&self, group: GroupId) -> bool {
+        self.meta().is_some_and(|meta| meta.asset(group).is_some())
     }
 
     /// What is missing for all replicas to have applied the same.
@@ -192,7 +215,7 @@ impl Run {
     }
 
     fn at_the_end(&mut self) -> Result<Final, String> {
-        let Some(meta) = self.meta().cloned() else { return Err("nobody leads meta".to_owned()) };
+        let Some(meta) = self.meta().cloned() else { return Err("nobody knows of meta".to_owned()) };
         let mut end = Final {
             meta,
             streams: BTreeMap::new(),

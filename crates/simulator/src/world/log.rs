@@ -9,7 +9,7 @@ use super::World;
 use super::event::Event;
 
 /// Bytes that wait for the log at most, before shards take nothing more that leads to some.
-const QUEUE: usize = 256 << 10;
+pub(crate) const QUEUE: usize = 256 << 10;
 
 /// How fast a disk is.
 #[derive(Clone, Copy, Debug)]
@@ -189,6 +189,7 @@ impl World {
         let disk = server.disk.clone();
         let Some(running) = &mut server.running else { return };
         let log = &mut running.log;
+        let holds = log.hold().0;
         if log.writes != writes || log.writing.is_some() || !log.waiting.is_empty() {
             return;
         }
@@ -201,6 +202,10 @@ impl World {
                 self.end(store, format!("the log is poisoned: {error}"));
             }
             _ => self.log_after_write(store, boot),
+        }
+        if holds {
+            // Those who keep the log large are reminded.
+            self.schedule(self.now + SECOND, Event::LogIdle { store, boot, writes });
         }
     }
 

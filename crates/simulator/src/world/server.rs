@@ -14,6 +14,10 @@ use flotilla_stream::Timestamp;
 use super::clock::{Clock, Wrong};
 use super::log::{DiskPace, Log};
 
+/// The most bytes of bundles, and as many of clients' messages, that wait for a shard; one that is larger is taken when no
+/// other waits.
+pub(crate) const INBOX: usize = 512 << 10;
+
 /// What all servers of a world have in common.
 #[derive(Clone, Copy, Debug)]
 pub struct WorldOptions {
@@ -41,6 +45,9 @@ pub(crate) struct Running {
     pub(crate) shards: Vec<Shard>,
     /// For each shard.
     pub(crate) inputs: Vec<Vec<Input>>,
+    /// Bytes of bundles, and of clients' messages, that wait for each shard.
+    bundled: Vec<usize>,
+    published: Vec<usize>,
     /// When each shard has its next turn.
     pub(crate) next_turn: Vec<Option<u64>>,
     pub(crate) log: Log,
@@ -119,6 +126,8 @@ impl Server {
             boot: self.boot,
             clock,
             inputs: shards.iter().map(|_| Vec::new()).collect(),
+            bundled: vec![0; shards.len()],
+            published: vec![0; shards.len()],
             next_turn: vec![None; shards.len()],
             shards,
             log: Log::new(wal),
@@ -137,13 +146,25 @@ impl Running {
         let shards = self.shards.len();
         let mut woken = Vec::new();
         match input.addressee() {
-            Addressee::Group(group) => self.push(shard_of(group, shards), input, &mut woken),
+            Addressee::Group(group) => {
+                let shard = shard_of(group, shards);
+                if self.has_room(shard, &input) {
+                    self.push(shard, input, &mut woken);
+                }
+            }
             Addressee::All => {
                 (0..shards).for_each(|shard| self.push(shard, input.clone(), &mut woken));
             }
             Addressee::Frame => {
                 let Input::Bundle { frame, .. } = &input else { return woken };
-                addressed(frame, shards, |shard| woken.push(shard));
+                // What there is no room for is lost; Raft sends again.
+                let (bytes, bundled) = (frame.len(), &mut self.bundled);
+                addressed(frame, shards, |shard| {
+                    if bundled[shard] == 0 || bundled[shard] + bytes <= INBOX {
+                        bundled[shard] += bytes;
+                        woken.push(shard);
+                    }
+                });
                 for shard in &woken {
                     self.inputs[*shard].push(input.clone());
                 }
@@ -154,9 +175,25 @@ impl Running {
         woken
     }
 
+    /// Whether there is room for it, if clients sent it; it then counts.
+    fn has_room(&mut self, shard: usize, input: &Input) -> bool {
+        let Input::Publish { messages, .. } = input else { return true };
+        let bytes: usize = messages.iter().map(|m| m.payload.len() + m.headers.len()).sum();
+        let all = &mut self.published[shard];
+        let has_room = *all == 0 || *all + bytes <= INBOX;
+        *all += if has_room { bytes } else { 0 };
+        has_room
+    }
+
     /// What waits for a shard, without what has to wait on. Returns also whether anything has to.
     pub(crate) fn take_inputs(&mut self, shard: usize) -> (Vec<Input>, bool) {
         let (clients, peers) = self.log.hold();
+        if !peers {
+            self.bundled[shard] = 0;
+        }
+        if !clients {
+            self.published[shard] = 0;
+        }
         let inputs = &mut self.inputs[shard];
         let held = |input: &mut Input| match input {
             Input::Publish { .. } | Input::Consumer { .. } => clients,

@@ -135,11 +135,12 @@ impl Queue {
                 return Next::Close;
             }
             state.news = false;
-            if sealed && !stalled {
+            // While somebody is held up because of the log's size, those who keep it large are reminded.
+            if sealed && !stalled && state.hold == Hold::Nothing {
                 state = self.wake.wait(state).unwrap_or_else(PoisonError::into_inner);
                 continue;
             }
-            let time = if stalled { self.options.retry } else { self.options.idle };
+            let time = if stalled || sealed { self.options.retry } else { self.options.idle };
             let waited = self.wake.wait_timeout(state, time);
             let (next, timeout) = waited.unwrap_or_else(PoisonError::into_inner);
             state = next;
