@@ -132,6 +132,20 @@ impl State {
         file
     }
 
+    /// Gives back the memory of files without a name.
+    fn forget_unreachable(&mut self) {
+        let Self { inodes, live, durable, pending, open, .. } = self;
+        let changed = pending.iter().flat_map(|change| &change.names).filter_map(|(_, node)| *node);
+        let named = live.values().chain(durable.values()).copied().chain(changed);
+        let named = named.filter_map(|node| match node {
+            Node::File(inode) => Some(inode),
+            Node::Dir => None,
+        });
+        let opened = open.values().map(|(inode, _)| *inode);
+        let needed: std::collections::BTreeSet<u64> = named.chain(opened).collect();
+        inodes.retain(|inode, _| needed.contains(inode));
+    }
+
     fn used(&self) -> u64 {
         let linked = self.live.values().filter_map(|node| match node {
             Node::File(inode) => self.inodes.get(inode),
@@ -341,13 +355,15 @@ impl Disk for MemDisk {
     }
 
     fn sync_dir(&self, dir: &str) -> Result<(), DiskError> {
-        let mut state = self.state();
+        let mut guard = self.state();
+        let state = &mut *guard;
         state.faults.check(Operation::SyncDir, dir).map_err(|failed| failed.error)?;
         let (synced, rest): (Vec<_>, Vec<_>) = std::mem::take(&mut state.pending)
             .into_iter()
             .partition(|change| change.dirs.iter().any(|d| d == dir));
         synced.iter().for_each(|change| apply_names(&mut state.durable, &change.names));
         state.pending = rest;
+        state.forget_unreachable();
         Ok(())
     }
 

@@ -77,6 +77,9 @@ pub struct Written {
 pub struct Pressure {
     /// Bytes in files that are in use.
     pub used: u64,
+    /// How many bytes of entries a group may write again to let go of a file: half of what the log has too much, so that
+    /// a log full of what is needed does not write the same again and again.
+    pub movable: u64,
     /// The groups whose live records keep the log above its soft limit, those with the oldest first.
     /// Their owners write a new base, or move the little they have forward (write it again).
     pub pins: Vec<Pin>,
@@ -221,6 +224,7 @@ impl Wal {
     pub fn pressure(&self) -> Pressure {
         let used = self.used();
         let mut excess = used.saturating_sub(self.options.soft);
+        let movable = excess / 2;
         let mut free_below = 0;
         for (generation, len) in self.files.range(..self.current.generation) {
             if excess == 0 {
@@ -229,7 +233,7 @@ impl Wal {
             free_below = generation + 1;
             excess = excess.saturating_sub(*len);
         }
-        Pressure { used, pins: self.ledger.pins_below(free_below) }
+        Pressure { used, movable, pins: self.ledger.pins_below(free_below) }
     }
 
     /// Bytes in files that are in use; spares are not.

@@ -244,8 +244,7 @@ impl Replica<ConsumerMachine> {
         let deadline = machine.leader.as_ref().and_then(|l| l.next_deadline(&machine.consumer));
         // What is due and was not done has to wait for something, such as the end of a transfer of leadership; and time in
         // a group may be slow.
-        let wait =
-            |at: Timestamp| if at <= now { TICK } else { at.since(now).max(MILLISECOND) };
+        let wait = |at: Timestamp| if at <= now { TICK } else { at.since(now).max(MILLISECOND) };
         Ok(deadline.map(|at| cx.now.mono + wait(at)))
     }
 

@@ -67,13 +67,7 @@ impl Detector {
 
     /// A beat came. `None` if there is nothing to report: it was overtaken by a later one, or the last report is
     /// recent.
-    pub fn heard(
-        &mut self,
-        store: StoreId,
-        boot: u64,
-        number: u64,
-        now: Duration,
-    ) -> Option<Sign> {
+    pub fn heard(&mut self, store: StoreId, boot: u64, number: u64, now: Duration) -> Option<Sign> {
         let returned = self.linked(store, boot, now);
         let watched = self.stores.get_mut(&store)?;
         if number <= watched.number {

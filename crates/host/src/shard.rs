@@ -191,6 +191,7 @@ impl Shard {
             store,
             disk,
             thresholds: options.thresholds,
+            movable: 0,
             peers: crate::peers::PeerTable::default(),
             random: Random::new(options.seed.wrapping_add(share.shard() as u64)),
             out: Output::default(),

@@ -9,6 +9,8 @@ pub struct Thresholds {
     pub segments: SegmentOptions,
     /// Unflushed bytes at which a stream flushes by itself.
     pub stream_flush: usize,
+    /// The most bytes of a stream that are proposed and not yet applied; beyond it messages wait in its queue.
+    pub stream_in_flight: usize,
     /// The most bytes of log that a stream's leader keeps in memory for a member that lives and lags.
     pub stream_log: usize,
     /// The same for a group whose whole state would be as small.
@@ -20,11 +22,12 @@ pub struct Thresholds {
 }
 
 impl Default for Thresholds {
-    /// Flushes of 8 MiB; logs of 32 MiB, of 1 MiB for small states; bases of consumers after 64 KiB, of meta after 4 MiB.
+    /// Flushes of 8 MiB; 16 MiB in flight; logs of 32 MiB, of 1 MiB for small states; bases of consumers after 64 KiB, of meta after 4 MiB.
     fn default() -> Self {
         Self {
             segments: SegmentOptions::default(),
             stream_flush: 8 << 20,
+            stream_in_flight: 16 << 20,
             stream_log: 32 << 20,
             small_log: 1 << 20,
             consumer_base: 64 << 10,

@@ -87,6 +87,8 @@ pub(crate) struct Cx {
     pub(crate) store: StoreId,
     pub(crate) disk: Arc<dyn Disk>,
     pub(crate) thresholds: Thresholds,
+    /// How many bytes of entries a group may write again when the log asks it to let go.
+    pub(crate) movable: u64,
     pub(crate) peers: PeerTable,
     pub(crate) random: Random,
     pub(crate) out: Output,

@@ -11,7 +11,7 @@ use flotilla_host::{
 };
 use flotilla_raft::{GroupId, StoreId};
 use flotilla_server_core::{Account, Message, Origin, RouterHandle};
-use flotilla_storage::{FlushDone, Hold, SegmentFlusher, Submitter};
+use flotilla_storage::{FlushDone, SegmentFlusher, Submitter};
 use tokio::runtime::Handle;
 use tokio::time::Instant;
 
@@ -78,9 +78,10 @@ impl Hands {
         output.notices.iter().for_each(note);
     }
 
-    /// From whom the shard takes nothing until the log has caught up. This is how a slow disk slows publishers down.
-    pub(crate) fn hold(&self) -> Hold {
-        self.log.hold()
+    /// Whether the log has more to write than it should: the shard takes nothing from clients and peers until it has
+    /// written. This is how a slow disk slows publishers down.
+    pub(crate) fn log_is_full(&self) -> bool {
+        self.log.is_full()
     }
 
     fn write(&self, ticket: WalTicket, batch: WalBatch) {

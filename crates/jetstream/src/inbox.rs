@@ -6,7 +6,6 @@ use std::time::{Duration, Instant};
 
 use flotilla_host::{ConsumerInput, Inbound, Input};
 use flotilla_raft::GroupId;
-use flotilla_storage::Hold;
 
 /// The most inputs that wait. Publishes and bundles are dropped beyond it, as on a full link: clients and Raft try
 /// again. What cannot be repeated is always taken.
@@ -33,8 +32,6 @@ struct State {
     bytes: usize,
     /// Of bundles.
     bundle_bytes: usize,
-    /// How many inputs are bundles of peers.
-    bundles: usize,
     /// How many inputs do not come from clients and peers.
     own: usize,
     sleeping: bool,
@@ -43,11 +40,7 @@ struct State {
 
 /// Whether it comes from clients or peers, who send it again if it gets lost.
 fn is_foreign(input: &Input) -> bool {
-    is_of_client(input) || matches!(input, Input::Bundle { .. })
-}
-
-fn is_of_client(input: &Input) -> bool {
-    matches!(input, Input::Publish { .. } | Input::Consumer { .. })
+    matches!(input, Input::Publish { .. } | Input::Bundle { .. } | Input::Consumer { .. })
 }
 
 impl State {
@@ -62,12 +55,8 @@ impl State {
         has_room
     }
 
-    fn has_some(&self, hold: Hold) -> bool {
-        match hold {
-            Hold::Nothing => !self.inputs.is_empty(),
-            Hold::Clients => self.own + self.bundles > 0,
-            Hold::All => self.own > 0,
-        }
+    fn has_some(&self, hold: bool) -> bool {
+        if hold { self.own > 0 } else { !self.inputs.is_empty() }
     }
 }
 
@@ -85,7 +74,6 @@ impl Inbox {
             return false;
         }
         state.own += usize::from(!foreign);
-        state.bundles += usize::from(matches!(input, Input::Bundle { .. }));
         state.inputs.push(input);
         if std::mem::take(&mut state.sleeping) {
             self.wake.notify_one();
@@ -143,12 +131,12 @@ impl Inbox {
         true
     }
 
-    /// Waits for inputs until `deadline`, and takes them into `into`: all but those that `hold` holds up. Returns whether
-    /// the shard goes on.
+    /// Waits for inputs until `deadline`, and takes them into `into`: all, or, with `hold`, all but what clients and
+    /// peers sent. Returns whether the shard goes on.
     pub(crate) fn take(
         &self,
         deadline: Option<Instant>,
-        hold: Hold,
+        hold: bool,
         into: &mut Vec<Input>,
     ) -> bool {
         let mut state = self.lock();
@@ -165,17 +153,12 @@ impl Inbox {
             state = waited.map_or_else(|e| e.into_inner().0, |(state, _)| state);
             state.sleeping = false;
         }
-        match hold {
-            Hold::Nothing => {
-                std::mem::swap(&mut state.inputs, into);
-                state.bytes = 0;
-            }
-            Hold::Clients => into.extend(state.inputs.extract_if(.., |i| !is_of_client(i))),
-            Hold::All => into.extend(state.inputs.extract_if(.., |i| !is_foreign(i))),
-        }
-        if hold != Hold::All {
+        if hold {
+            into.extend(state.inputs.extract_if(.., |input| !is_foreign(input)));
+        } else {
+            std::mem::swap(&mut state.inputs, into);
+            state.bytes = 0;
             state.bundle_bytes = 0;
-            state.bundles = 0;
         }
         state.own = 0;
         state.open.clear();
@@ -207,7 +190,7 @@ mod tests {
             assert!(inbox.push(Input::Died(StoreId(store))));
         }
         let mut taken = Vec::new();
-        assert!(inbox.take(None, Hold::Nothing, &mut taken));
+        assert!(inbox.take(None, false, &mut taken));
         let order: Vec<_> =
             taken.iter().map(|i| if let Input::Died(store) = i { store.0 } else { 0 }).collect();
         assert_eq!(order, [1, 2, 3]);
@@ -236,7 +219,7 @@ mod tests {
             assert!(inbox.publish(group, message(payload)));
         }
         let mut taken = Vec::new();
-        inbox.take(None, Hold::Nothing, &mut taken);
+        inbox.take(None, false, &mut taken);
         let payloads = |input: &Input| match input {
             Input::Publish { group, messages } => {
                 let payloads: Vec<_> = messages.iter().map(|m| m.payload.to_vec()).collect();
@@ -250,7 +233,7 @@ mod tests {
         // The next turn's messages are not added to what was taken.
         assert!(inbox.publish(one, message(b"4")));
         let mut taken = Vec::new();
-        inbox.take(None, Hold::Nothing, &mut taken);
+        inbox.take(None, false, &mut taken);
         assert_eq!(taken.len(), 1);
     }
 
@@ -261,7 +244,7 @@ mod tests {
         let taken = (0..100).take_while(|_| inbox.publish(GroupId(2), message(large))).count();
         assert_eq!(taken, 63);
         assert!(inbox.push(Input::HandOver), "what the server itself has to say is taken");
-        inbox.take(None, Hold::Nothing, &mut Vec::new());
+        inbox.take(None, false, &mut Vec::new());
         assert!(inbox.publish(GroupId(2), message(large)));
     }
 
@@ -273,7 +256,7 @@ mod tests {
         assert!(inbox.push(bundle(LIMIT_BYTES + 1)), "nothing else waits");
         assert!(!inbox.push(bundle(1)));
         assert!(inbox.publish(GroupId(2), message(b"1")), "clients have room of their own");
-        inbox.take(None, Hold::Nothing, &mut Vec::new());
+        inbox.take(None, false, &mut Vec::new());
         let taken = (0..100).take_while(|_| inbox.push(bundle(1 << 20))).count();
         assert_eq!(taken, 64);
     }
@@ -284,13 +267,13 @@ mod tests {
         assert!(inbox.publish(GroupId(2), message(b"1")));
         assert!(inbox.push(Input::HandOver));
         let mut taken = Vec::new();
-        assert!(inbox.take(None, Hold::All, &mut taken));
+        assert!(inbox.take(None, true, &mut taken));
         assert!(matches!(taken[..], [Input::HandOver]));
         assert!(inbox.publish(GroupId(2), message(b"2")));
         let mut taken = Vec::new();
-        assert!(inbox.take(Some(Instant::now()), Hold::All, &mut taken));
+        assert!(inbox.take(Some(Instant::now()), true, &mut taken));
         assert!(taken.is_empty());
-        assert!(inbox.take(None, Hold::Nothing, &mut taken));
+        assert!(inbox.take(None, false, &mut taken));
         let count = |input: &Input| match input {
             Input::Publish { messages, .. } => messages.len(),
             other => panic!("{other:?}"),
@@ -299,25 +282,12 @@ mod tests {
     }
 
     #[test]
-    fn peers_are_heard_while_clients_wait() {
-        let inbox = Inbox::default();
-        assert!(inbox.publish(GroupId(2), message(b"1")));
-        let frame = Bytes::from_static(b"2");
-        assert!(inbox.push(Input::Bundle { from: StoreId(2), frame }));
-        let mut taken = Vec::new();
-        assert!(inbox.take(None, Hold::Clients, &mut taken));
-        assert!(matches!(taken[..], [Input::Bundle { .. }]));
-        assert!(inbox.take(Some(Instant::now()), Hold::Clients, &mut taken));
-        assert_eq!(taken.len(), 1);
-    }
-
-    #[test]
     fn a_closed_inbox_ends_the_thread_after_what_waits() {
         let inbox = Inbox::default();
         inbox.push(Input::HandOver);
         inbox.close();
         let mut taken = Vec::new();
-        assert!(!inbox.take(None, Hold::Nothing, &mut taken));
+        assert!(!inbox.take(None, false, &mut taken));
         assert_eq!(taken.len(), 1);
         assert!(!inbox.push(Input::HandOver));
     }

@@ -68,7 +68,7 @@ mod tests {
     fn taken(inboxes: &Inboxes) -> Vec<usize> {
         let count = |inbox: &Arc<Inbox>| {
             let mut inputs = Vec::new();
-            inbox.take(Some(std::time::Instant::now()), flotilla_storage::Hold::Nothing, &mut inputs);
+            inbox.take(Some(std::time::Instant::now()), false, &mut inputs);
             inputs.len()
         };
         inboxes.iter().map(count).collect()

@@ -9,7 +9,9 @@ use bytes::Bytes;
 use flotilla_disk::{
     Disk, DiskError, Pressure, StoreError, StoreFile, StoreRecord, Wal, WalError, WalOptions,
 };
-use flotilla_host::{Answer, Input, Join, RecoverError, Shard, ShardOptions, Thresholds, Totals, WalTicket};
+use flotilla_host::{
+    Answer, Input, Join, RecoverError, Shard, ShardOptions, Thresholds, Totals, WalTicket,
+};
 use flotilla_meta::{PeerLimits, ServerInfo};
 use flotilla_raft::{Slot, StoreId};
 use flotilla_server_core::RouterHandle;
@@ -119,8 +121,7 @@ pub fn open(options: JetStreamOptions) -> Result<Opened, OpenError> {
     let (wal, recovery) = Wal::open(&*disk, wal_options)?;
     let clock = Clock::start();
     let boot = rand::random::<u64>().max(1);
-    let shard_options =
-        ShardOptions {
+    let shard_options = ShardOptions {
         unique_tag: options.unique_tag.clone(),
         seed: rand::random(),
         thresholds: Thresholds::default(),
@@ -254,7 +255,8 @@ fn start_writer(
 ) -> Result<WalWriter, OpenError> {
     let inboxes = Arc::clone(inboxes);
     let pressure = Arc::new(move |pressure: Pressure| {
-        inboxes.tell(Input::Pressure(pressure.pins.iter().map(|pin| pin.group).collect()));
+        let groups = pressure.pins.iter().map(|pin| pin.group).collect();
+        inboxes.tell(Input::Pressure { groups, movable: pressure.movable });
     });
     Ok(WalWriter::start(disk, wal, WalWriterOptions::default(), pressure)?)
 }

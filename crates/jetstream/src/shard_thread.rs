@@ -5,7 +5,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
 use flotilla_host::{Now, SECOND, Shard, Totals};
-use flotilla_storage::Hold;
 use flotilla_stream::Timestamp;
 
 use crate::hands::Hands;
@@ -68,8 +67,8 @@ pub(crate) fn run(
     let mut next_totals = 0;
     loop {
         let mut deadline = shard.next_deadline().map(|at| clock.instant(at));
-        let hold = hands.hold();
-        if hold != Hold::Nothing {
+        let hold = hands.log_is_full();
+        if hold {
             // Another shard may have filled it; then nobody tells this one that there is room again.
             let soon = Instant::now() + LOOK_AGAIN;
             deadline = Some(deadline.map_or(soon, |at| at.min(soon)));

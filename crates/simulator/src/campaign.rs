@@ -28,8 +28,6 @@ pub struct Summary {
     pub repeated: u64,
     /// How many of them did too little to count.
     pub idle: u64,
-    /// How many had a state given to a replica by a peer.
-    pub with_installs: u64,
     /// What they did.
     pub work: Work,
     /// Those that failed.
@@ -64,7 +62,8 @@ pub fn run_seed(seed: u64) -> (Outcome, Option<Failure>) {
         return (outcome, failed);
     }
     if seed.is_multiple_of(100) && run(&plan, false).hash != outcome.hash {
-        let failed = failure("I17 one seed, one run: another run of it had another trace".to_owned());
+        let failed =
+            failure("I17 one seed, one run: another run of it had another trace".to_owned());
         return (outcome, failed);
     }
     (outcome, None)
@@ -120,12 +119,10 @@ impl Summary {
         self.runs += 1;
         self.repeated += u64::from(seed.is_multiple_of(100));
         self.idle += u64::from(failure.is_none() && !did_enough(work));
-        self.with_installs += u64::from(work.installs > 0);
         self.work.commits += work.commits;
         self.work.leader_changes += work.leader_changes;
         self.work.acknowledged += work.acknowledged;
         self.work.delivered += work.delivered;
-        self.work.installs += work.installs;
         self.work.faults.0 += work.faults.0;
         self.work.faults.1 += work.faults.1;
         self.work.time += work.time;
@@ -144,7 +141,7 @@ impl std::fmt::Display for Summary {
         write!(
             f,
             "{} seeds ({} failed, {} did too little), {:.1} a second; {:.1} h simulated, {:.0} times real time; {} \
-             acknowledged, {} delivered, {} leader changes, {} faults, {} seeds with a state given to a replica",
+             acknowledged, {} delivered, {} leader changes, {} faults",
             self.runs,
             self.failures.len(),
             self.idle,
@@ -155,7 +152,6 @@ impl std::fmt::Display for Summary {
             self.work.delivered,
             self.work.leader_changes,
             self.work.faults.0,
-            self.with_installs,
         )
     }
 }

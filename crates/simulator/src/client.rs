@@ -25,13 +25,22 @@ pub(crate) const ACCOUNT: &str = "$G";
 pub(crate) enum Asked {
     /// Of that name, and with so many replicas.
     CreateStream(String, u8),
-    CreateConsumer { stream: GroupId, name: String },
+    CreateConsumer {
+        stream: GroupId,
+        name: String,
+    },
     DeleteStream(GroupId),
-    DeleteConsumer(GroupId),
+    DeleteConsumer,
     /// Of which stream, and which of its removals.
     Remove(GroupId, usize),
-    LastSeq { stream: GroupId, known: u64 },
-    Floor { consumer: GroupId, known: u64 },
+    LastSeq {
+        stream: GroupId,
+        known: u64,
+    },
+    Floor {
+        consumer: GroupId,
+        known: u64,
+    },
     Nothing,
 }
 

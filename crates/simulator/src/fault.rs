@@ -30,7 +30,9 @@ pub enum Who {
     StreamLeader,
 }
 
-/// What goes wrong. Times are in nanoseconds.
+/// What goes wrong. `who` and `these` are whom it meets; `down`, `lasting` and `each` are nanoseconds; `calls` counts calls
+/// to the disk from then on.
+#[allow(missing_docs)] // the fields: see above, and each variant
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum FaultKind {
     /// The process is killed, and started again after a while.

@@ -29,8 +29,6 @@ pub struct Work {
     pub acknowledged: u64,
     /// Messages that were delivered.
     pub delivered: u64,
-    /// States that were given to a replica by a peer.
-    pub installs: u64,
     /// Faults that were drawn, and those that never came.
     pub faults: (usize, usize),
     /// Nanoseconds that passed in the cluster.
@@ -70,7 +68,7 @@ pub struct Run {
 #[must_use]
 pub fn run(plan: &Plan, aloud: bool) -> Outcome {
     let mut run = Run::new(plan, aloud);
-    let violation = run.to_the_end(plan).err();
+    let violation = run.play(plan).err();
     if let Some(violation) = &violation {
         let text = format!("{}: {}", violation.invariant, violation.what);
         let now = run.world.now;
@@ -101,7 +99,7 @@ impl Run {
         }
     }
 
-    fn to_the_end(&mut self, plan: &Plan) -> Result<(), Violation> {
+    fn play(&mut self, plan: &Plan) -> Result<(), Violation> {
         self.world.found();
         self.until(plan.lasts)?;
         self.clients.finishing = true;
@@ -114,7 +112,7 @@ impl Run {
     /// Lets everything happen until `end`.
     pub(crate) fn until(&mut self, end: u64) -> Result<(), Violation> {
         while self.world.now < end {
-            let happening = self.world.next();
+            let happening = self.world.next_happening();
             self.take(happening)?;
         }
         Ok(())
@@ -176,8 +174,7 @@ impl Run {
 
     fn outcome(mut self, violation: Option<Violation>) -> Outcome {
         let history = &self.clients.history;
-        self.work.acknowledged =
-            history.streams.values().map(|life| life.acked.len() as u64).sum();
+        self.work.acknowledged = history.streams.values().map(|life| life.acked.len() as u64).sum();
         self.work.delivered =
             history.consumers.values().map(|life| life.delivered.len() as u64).sum();
         let all = self.faults.not_fired().len();

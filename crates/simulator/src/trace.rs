@@ -46,7 +46,12 @@ impl Trace {
 
     pub(crate) fn turn(&mut self, now: u64, store: StoreId, shard: usize, output: &Output) {
         self.fold(&now.to_le_bytes());
-        self.fold(&[store.0 as u8, shard as u8, output.bundles.len() as u8, output.publishes.len() as u8]);
+        self.fold(&[
+            store.0 as u8,
+            shard as u8,
+            output.bundles.len() as u8,
+            output.publishes.len() as u8,
+        ]);
         for publish in &output.publishes {
             self.fold(&publish.to);
             self.fold(&publish.payload);

@@ -133,7 +133,7 @@ impl World {
     }
 
     /// The next thing that happens and concerns those outside.
-    pub fn next(&mut self) -> Happening {
+    pub fn next_happening(&mut self) -> Happening {
         loop {
             if let Some(happening) = self.happened.pop_front() {
                 return happening;
@@ -187,7 +187,7 @@ impl World {
     }
 
     /// The time of day on a server whose clock is wrong by `offset`.
-    pub(crate) fn wall(&self, offset: i64) -> Timestamp {
+    fn wall(&self, offset: i64) -> Timestamp {
         Timestamp(EPOCH + i64::try_from(self.now).unwrap_or(i64::MAX) + offset)
     }
 
@@ -207,7 +207,10 @@ impl World {
     /// Somebody who leads a stream or a consumer.
     #[must_use]
     pub fn some_leader(&self) -> Option<StoreId> {
-        let led = self.claims.iter().filter(|(group, claims)| **group != GroupId::META && !claims.is_empty());
+        let led = self
+            .claims
+            .iter()
+            .filter(|(group, claims)| **group != GroupId::META && !claims.is_empty());
         led.map(|(group, _)| *group).next_back().and_then(|group| self.leader(group))
     }
 
@@ -241,8 +244,9 @@ impl World {
 
     fn turn(&mut self, store: StoreId, boot: u64, shard: usize) {
         let now = self.now;
+        let Some(offset) = self.servers.get(&store).map(|s| s.clock.offset) else { return };
+        let wall = self.wall(offset);
         let Some(server) = self.servers.get_mut(&store).filter(|s| s.lives(boot)) else { return };
-        let wall = Timestamp(EPOCH + i64::try_from(now).unwrap_or(i64::MAX) + server.clock.offset);
         let Some(running) = &mut server.running else { return };
         if running.next_turn[shard].take_if(|due| *due <= now).is_none() {
             return;
@@ -255,7 +259,8 @@ impl World {
         let deadline = deadline.into_iter().chain(soon).min();
         self.turns += 1;
         let pace = self.pace.entry((store, shard)).or_default();
-        *pace = if pace.0 == now / MILLISECOND { (pace.0, pace.1 + 1) } else { (now / MILLISECOND, 1) };
+        *pace =
+            if pace.0 == now / MILLISECOND { (pace.0, pace.1 + 1) } else { (now / MILLISECOND, 1) };
         assert!(pace.1 < MOST_TURNS, "shard {shard} of {store} turns and turns, at {now}");
         if server.disk.has_crashed() {
             return self.crashed(store);
@@ -311,11 +316,12 @@ impl World {
         let seed = self.random.next_u64();
         let options = self.options;
         let now = self.now;
+        let Some(offset) = self.servers.get(&store).map(|s| s.clock.offset) else { return Ok(()) };
+        let wall = self.wall(offset);
         let Some(server) = self.servers.get_mut(&store) else { return Ok(()) };
         if server.running.is_some() {
             return Ok(());
         }
-        let wall = Timestamp(EPOCH + i64::try_from(now).unwrap_or(i64::MAX) + server.clock.offset);
         server.start(seed, &options, now, wall)?;
         let (boot, shards) = (server.boot, server.shards().len());
         self.trace.note(now, || format!("{store} starts, life {boot}, {shards} shards"));
@@ -359,7 +365,9 @@ impl World {
 
     /// The server lives no more: nobody leads on it, and its links end.
     fn forget(&mut self, store: StoreId) {
-        self.claims.values_mut().for_each(|claims| drop(claims.remove(&store)));
+        for claims in self.claims.values_mut() {
+            claims.remove(&store);
+        }
         for other in self.stores().into_iter().filter(|other| *other != store) {
             self.disconnect(store, other);
         }

@@ -15,5 +15,5 @@ mod wal_writer;
 pub use file_disk::FileDisk;
 pub use segment_flusher::{FlushDone, FlushRefused, FlusherOptions, SegmentFlusher};
 pub use wal_writer::{
-    Hold, PressureCallback, Submitter, WalCallback, WalCompletion, WalStats, WalWriter, WalWriterOptions,
+    PressureCallback, Submitter, WalCallback, WalCompletion, WalStats, WalWriter, WalWriterOptions,
 };

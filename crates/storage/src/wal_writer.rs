@@ -21,7 +21,7 @@ use thread::Thread;
 /// What the writer may hold and how it waits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct WalWriterOptions {
-    /// Bytes that should wait at most: beyond, [`Submitter::hold`] asks for no more.
+    /// Bytes that should wait at most: beyond, [`Submitter::is_full`] asks for no more.
     pub queue_bytes: usize,
     /// A write takes at least one batch and not many more bytes than this.
     pub gather_bytes: usize,
@@ -51,17 +51,6 @@ pub struct WalCompletion {
     /// The LSN through which the log is durable, or why they are not. [`WalError::Refused`] concerns this one
     /// ticket; any other error is the end of the log.
     pub result: Result<u64, WalError>,
-}
-
-/// From whom a shard takes nothing new, because the log could not keep up with what would come of it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Hold {
-    /// It takes everything.
-    Nothing,
-    /// Nothing from clients: the log is above the size that it should not pass.
-    Clients,
-    /// Nothing from clients and peers: it is far above, or too much waits to be written.
-    All,
 }
 
 /// Called on the writer's thread for each [`WalCompletion`] of a submitter, in order. It must be quick and
@@ -162,7 +151,7 @@ pub struct Submitter {
 
 impl Submitter {
     /// Queues a batch; `ticket` comes back in a completion. Never waits, and never refuses while the log lives: behind
-    /// what has no room may come what makes room. Whoever submits takes new work as [`hold`](Self::hold) has it.
+    /// what has no room may come what makes room. Whoever submits takes no new work while [`is_full`](Self::is_full).
     ///
     /// # Errors
     /// The log is poisoned or closed.
@@ -170,11 +159,10 @@ impl Submitter {
         self.queue.push(Item::new(self.id, &self.callback, batch, ticket))
     }
 
-    /// From whom nothing new is to be taken now. It ends with a completion of one of the submitters, or when the log has
-    /// let go of files.
+    /// Whether more waits than should, of all submitters. It ends with a completion of one of them.
     #[must_use]
-    pub fn hold(&self) -> Hold {
-        self.queue.hold()
+    pub fn is_full(&self) -> bool {
+        self.queue.is_full()
     }
 }
 

@@ -33,6 +33,12 @@ pub(crate) const ARROWS: &[(&str, Layer, &[&str])] = &[
             "flotilla-subject",
         ],
     ),
+    // What proves the cores drives them as the shells do.
+    (
+        "simulator",
+        Layer::Tests,
+        &["flotilla-disk", "flotilla-host", "flotilla-meta", "flotilla-raft", "flotilla-stream"],
+    ),
     ("flotilla-storage", Layer::Shell, &["flotilla-disk", "flotilla-raft"]),
     ("flotilla-routes", Layer::Shell, &[]),
     ("flotilla-monitor", Layer::Shell, &["flotilla-jsapi"]),

@@ -9,6 +9,9 @@ use crate::bundle::{Offer, Say};
 use crate::notice::Notice;
 use crate::turn::{After, Cx};
 
+/// So many bytes of entries are always written again when the log wants a group to let go of a file.
+const ALWAYS_MOVED: u64 = 4 << 10;
+
 impl<M: Machine> Replica<M> {
     /// Raft would send a state: what it is made of is offered first, and the receiver steps the message when it has
     /// all of it.
@@ -69,12 +72,19 @@ impl<M: Machine> Replica<M> {
         self.machine.restore(&state, index, cx).map_err(Poisoned::machine)
     }
 
-    /// Writes `base` as this group's new beginning. What follows it in the log stays where it is, or is written
-    /// again behind it when `forward` is set, so that the files before it can be reclaimed.
+    /// Writes `base` as this group's new beginning. What follows it in the log stays where it is, or is written again
+    /// behind it when `forward` is set, so that the files before it can be reclaimed; unless that is more than it is worth.
     pub(crate) fn write_base(&mut self, base: Base, forward: bool, cx: &mut Cx) {
         if base.index < self.durable_base || self.writing_base.is_some() {
             return;
         }
+        let behind = self.raft.entries().filter(|e| e.index > base.index);
+        let bytes: u64 = behind.map(|entry| entry.data.len() as u64).sum();
+        let moves = bytes <= cx.movable.max(ALWAYS_MOVED);
+        if forward && !moves && base.index == self.durable_base {
+            return;
+        }
+        let forward = forward && moves;
         let entries: Vec<Entry> = if forward {
             self.raft.entries().filter(|e| e.index > base.index).collect()
         } else {

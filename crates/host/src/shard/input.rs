@@ -25,7 +25,12 @@ pub enum Input {
     /// The WAL batches up to this one are on stable storage.
     Persisted(WalTicket),
     /// The WAL wants these groups to move forward.
-    Pressure(Arc<[GroupId]>),
+    Pressure {
+        /// Which groups.
+        groups: Arc<[GroupId]>,
+        /// How many bytes of entries each may write again for it.
+        movable: u64,
+    },
     /// A job on a stream's files ended.
     Flushed {
         /// The stream's group.
@@ -115,7 +120,7 @@ impl Input {
             | Self::Died(_)
             | Self::LinkReset(_)
             | Self::HandOver
-            | Self::Pressure(_)
+            | Self::Pressure { .. }
             | Self::Standings(_) => Addressee::All,
             Self::Persisted(_) | Self::Answered(..) => Addressee::Doer,
         }

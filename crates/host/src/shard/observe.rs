@@ -5,8 +5,8 @@ use flotilla_raft::{GroupId, HardState, Membership, ReplicaId, Role};
 use flotilla_stream::{Consumer, Stream};
 
 use super::Shard;
-use crate::request::{Answer, Get, StoredMessage};
 use crate::replica::{Machine, Replica};
+use crate::request::{Answer, Get, StoredMessage};
 
 /// One replica, as it stands after a turn.
 #[derive(Clone, Debug)]
@@ -53,7 +53,8 @@ impl Shard {
         let meta = self.replicas.meta.iter().filter(|r| !r.installing);
         let meta = meta.map(|meta| view(meta, StateView::Meta(&meta.machine.meta)));
         let streams = self.replicas.streams.values().filter(|r| !r.installing);
-        let streams = streams.map(|replica| view(replica, StateView::Stream(&replica.machine.stream)));
+        let streams =
+            streams.map(|replica| view(replica, StateView::Stream(&replica.machine.stream)));
         let consumers = self.replicas.consumers.values().filter(|r| !r.installing);
         let consumers =
             consumers.map(|replica| view(replica, StateView::Consumer(&replica.machine.consumer)));

@@ -76,7 +76,12 @@ impl Shard {
         replica.wake();
     }
 
-    pub(super) fn check_step(&mut self, from: StoreId, group: GroupId, stepped: Result<(), StepError>) {
+    pub(super) fn check_step(
+        &mut self,
+        from: StoreId,
+        group: GroupId,
+        stepped: Result<(), StepError>,
+    ) {
         match stepped {
             Ok(()) => {}
             Err(StepError::WrongReplica(replica)) => self.unknown(from, group, replica),

@@ -42,7 +42,10 @@ impl Shard {
         match input {
             Input::Bundle { from, frame } => self.take_bundle(from, &frame),
             Input::Persisted(ticket) => self.take_persisted(ticket),
-            Input::Pressure(groups) => self.take_pressure(&groups),
+            Input::Pressure { groups, movable } => {
+                self.cx.movable = movable;
+                self.take_pressure(&groups);
+            }
             Input::Flushed { group, job, result } => {
                 // A group whose replica was destroyed may have come back meanwhile, as another one.
                 self.reconcile_all |= self.files.finished(group);

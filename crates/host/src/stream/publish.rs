@@ -16,8 +16,6 @@ use crate::turn::{Cx, Publish};
 const ENTRY_BYTES: usize = 256 << 10;
 /// The most messages in one entry.
 const ENTRY_MESSAGES: usize = 4096;
-/// The most bytes proposed and not yet applied; beyond it messages wait in the queue.
-const IN_FLIGHT_BYTES: usize = 16 << 20;
 /// The most bytes that wait; beyond it a publish is refused with 10167, as in the reference server
 /// (`max_buffered_size`).
 const QUEUE_BYTES: usize = 128 << 20;
@@ -63,7 +61,7 @@ impl Replica<StreamMachine> {
     /// allow.
     pub(crate) fn propose_queue(&mut self, cx: &mut Cx) {
         while !self.machine.queue.is_empty()
-            && self.machine.pending_bytes < IN_FLIGHT_BYTES
+            && self.machine.pending_bytes < cx.thresholds.stream_in_flight
             && self.serves()
         {
             let batch = self.machine.take_batch();

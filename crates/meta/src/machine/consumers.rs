@@ -58,12 +58,8 @@ impl Meta {
             AssetName::Consumer { account: account.clone(), stream: stream.clone(), consumer };
         let group = self.found_group(on, slot, name.clone());
         deltas.push(Delta::asset(AssetChange::Created, group.id, name, on.0));
-        let asset = ConsumerAsset {
-            created: self.time,
-            config: create.config,
-            first_config: None,
-            group,
-        };
+        let asset =
+            ConsumerAsset { created: self.time, config: create.config, first_config: None, group };
         let reply = Reply::Created(consumer_ref(&asset));
         if let Some(of) =
             self.accounts.get_mut(&account).and_then(|streams| streams.get_mut(&stream))

@@ -18,7 +18,9 @@ fn brief(request: &MetaRequest) -> String {
 impl Clients {
     fn ask_meta(&mut self, request: MetaRequest, asked: Asked, world: &mut World) {
         let Some(leader) = world.leader(GroupId::META) else { return };
-        world.trace.note(world.now, || format!("a client asks {leader}: {asked:?} by {}", brief(&request)));
+        world.trace.note(world.now, || {
+            format!("a client asks {leader}: {asked:?} by {}", brief(&request))
+        });
         let number = world.call(leader, GroupId::META, Request::Meta(request));
         self.asked.insert(number, asked);
     }
@@ -71,7 +73,7 @@ impl Clients {
             };
             let gone = (life.stream, life.name.clone());
             self.consumers.remove(&gone);
-            return self.ask_meta(request, Asked::DeleteConsumer(group), world);
+            return self.ask_meta(request, Asked::DeleteConsumer, world);
         }
         let Some(group) = self.some_stream() else { return };
         let Some(life) = self.history.streams.get_mut(&group) else { return };
@@ -82,7 +84,11 @@ impl Clients {
         *self.history.deleting.entry(stream.clone()).or_default() += 1;
         self.streams.remove(&stream);
         self.consumers.retain(|(of, _), _| *of != group);
-        self.ask_meta(MetaRequest::DeleteStream { account, stream }, Asked::DeleteStream(group), world);
+        self.ask_meta(
+            MetaRequest::DeleteStream { account, stream },
+            Asked::DeleteStream(group),
+            world,
+        );
     }
 
     pub(super) fn remove(&mut self, world: &mut World) {

@@ -8,8 +8,7 @@ use flotilla_stream::{
 };
 
 /// A stream of files that keeps everything.
-#[must_use]
-pub fn stream(name: &str, replicas: u8) -> StreamConfig {
+pub(super) fn stream(name: &str, replicas: u8) -> StreamConfig {
     StreamConfig {
         name: name.to_owned(),
         description: None,
@@ -40,8 +39,7 @@ pub fn stream(name: &str, replicas: u8) -> StreamConfig {
 }
 
 /// A durable consumer with explicit acknowledgements, of as many replicas as its stream.
-#[must_use]
-pub fn consumer(name: &str) -> ConsumerConfig {
+pub(super) fn consumer(name: &str) -> ConsumerConfig {
     ConsumerConfig {
         name: name.to_owned(),
         durable: true,

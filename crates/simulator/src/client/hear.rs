@@ -140,23 +140,21 @@ impl Clients {
                     removal.answered = Some(now);
                 }
             }
-            (Asked::LastSeq { stream, known }, Some(Answer::Stream(info))) => {
-                // Without a leader it is what one replica has, and says so.
-                if info.cluster.leader.is_some() {
-                    let last_seq = info.last_seq;
-                    invariants
-                        .see(&self.history, &Seen::LastSeq { stream, known, last_seq })?;
-                }
+            // Without a leader it is what one replica has, and says so.
+            (Asked::LastSeq { stream, known }, Some(Answer::Stream(info)))
+                if info.cluster.leader.is_some() =>
+            {
+                let last_seq = info.last_seq;
+                invariants.see(&self.history, &Seen::LastSeq { stream, known, last_seq })?;
             }
-            (Asked::Floor { consumer, known }, Some(Answer::Consumer(info))) => {
-                if info.cluster.leader.is_some() {
-                    let floor = info.ack_floor.1;
-                    invariants.see(&self.history, &Seen::Floor { consumer, known, floor })?;
-                    let told = self.floors.entry(consumer).or_default();
-                    *told = (*told).max(floor);
-                    let left = info.num_pending + info.num_ack_pending;
-                    return Ok(Some((consumer, left)));
-                }
+            (Asked::Floor { consumer, known }, Some(Answer::Consumer(info)))
+                if info.cluster.leader.is_some() =>
+            {
+                let floor = info.ack_floor.1;
+                invariants.see(&self.history, &Seen::Floor { consumer, known, floor })?;
+                let told = self.floors.entry(consumer).or_default();
+                *told = (*told).max(floor);
+                return Ok(Some((consumer, info.num_pending + info.num_ack_pending)));
             }
             _ => {}
         }

@@ -210,8 +210,11 @@ impl Faults {
             FaultKind::OneWay { these, lasting } => (cut(these, &all, false), *lasting),
             FaultKind::Ring { lasting } => (ring(&all), *lasting),
             FaultKind::Flapping { these, times, each } => {
-                let change =
-                    if step.is_multiple_of(2) { cut(these, &all, true) } else { LinkFaults::default() };
+                let change = if step.is_multiple_of(2) {
+                    cut(these, &all, true)
+                } else {
+                    LinkFaults::default()
+                };
                 if step + 1 < times * 2 {
                     world.at(world.now + each, next);
                 }

@@ -10,10 +10,14 @@ pub(super) struct NothingIsMadeUp;
 fn check(history: &History, stream: GroupId, payload: &[u8]) -> Result<(), String> {
     let published = Publication::named_by(payload).and_then(|id| history.publication(id));
     match published {
-        Some(publication) if publication.stream != stream && !succeeds(history, stream, publication) => Err(format!(
-            "publication {} was meant for group {}, not for {stream}",
-            publication.id, publication.stream
-        )),
+        Some(publication)
+            if publication.stream != stream && !succeeds(history, stream, publication) =>
+        {
+            Err(format!(
+                "publication {} was meant for group {}, not for {stream}",
+                publication.id, publication.stream
+            ))
+        }
         Some(publication) if publication.payload() == payload => Ok(()),
         _ => Err(format!("nobody published {} bytes that are in group {stream}", payload.len())),
     }
@@ -38,7 +42,8 @@ impl Invariant for NothingIsMadeUp {
                 None => Ok(()),
             },
             Seen::Final(end) => {
-                let replicas = end.streams.iter().flat_map(|(g, r)| r.values().map(move |m| (*g, m)));
+                let replicas =
+                    end.streams.iter().flat_map(|(g, r)| r.values().map(move |m| (*g, m)));
                 for (group, held) in replicas {
                     for message in held.messages.values() {
                         check(history, group, &message.payload)?;

@@ -39,7 +39,9 @@ impl Invariant for ReplicasAgree {
                     let mut all = replicas.iter();
                     let Some((first, messages)) = all.next() else { continue };
                     if let Some((other, _)) = all.find(|(_, other)| *other != messages) {
-                        return Err(format!("group {group} on {first} and {other} is not the same"));
+                        return Err(format!(
+                            "group {group} on {first} and {other} is not the same"
+                        ));
                     }
                 }
                 Ok(())

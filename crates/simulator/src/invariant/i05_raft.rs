@@ -62,7 +62,11 @@ impl Invariant for Raft {
         let known = self.progress.entry((group, replica)).or_insert((*boot, commit, view.applied));
         let (life, before, applied) = *known;
         if life == *boot && (commit < before || view.applied < applied) {
-            return Err(format!("{} had committed {before} and applied {applied}; now it is {commit} and {}", who(), view.applied));
+            return Err(format!(
+                "{} had committed {before} and applied {applied}; now it is {commit} and {}",
+                who(),
+                view.applied
+            ));
         }
         if view.applied > commit || commit > view.last_index {
             return Err(format!(

@@ -27,7 +27,9 @@ impl Invariant for Duplicates {
                 let Some(publication) = history.publication(*id) else { return Ok(()) };
                 let Some(msg_id) = &publication.msg_id else {
                     return match duplicate {
-                        true => Err(format!("publication {id} has no id and is called a duplicate")),
+                        true => {
+                            Err(format!("publication {id} has no id and is called a duplicate"))
+                        }
                         false => Ok(()),
                     };
                 };

@@ -19,9 +19,9 @@ impl Invariant for LeaderReads {
             Seen::Stored { id, seq, duplicate: false } => {
                 let expected = history.publication(*id).and_then(|p| p.expected);
                 match expected {
-                    Some(expected) if expected + 1 != *seq => Err(format!(
-                        "publication {id} expected {expected} and was stored at {seq}"
-                    )),
+                    Some(expected) if expected + 1 != *seq => {
+                        Err(format!("publication {id} expected {expected} and was stored at {seq}"))
+                    }
                     _ => Ok(()),
                 }
             }

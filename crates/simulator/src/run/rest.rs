@@ -47,8 +47,9 @@ impl Run {
 
     /// Logs that are larger than they should be, and whom they wait for.
     fn describe_logs(&self) -> String {
-        let running = self.world.servers.iter().filter_map(|(s, server)| Some((s, server.running.as_ref()?)));
-        let large = running.filter(|(_, running)| running.log.hold().0);
+        let running =
+            self.world.servers.iter().filter_map(|(s, server)| Some((s, server.running.as_ref()?)));
+        let large = running.filter(|(_, running)| running.log.wal.used() > running.log.wal.cap());
         let logs = large.map(|(store, running)| {
             let wal = &running.log.wal;
             format!("the log of {store} has {} bytes, for {:?}", wal.used(), wal.pressure().pins)
@@ -74,7 +75,8 @@ impl Run {
 
     /// What is missing for every asset to have its replicas, and one leader that all of them follow.
     fn not_whole(&self) -> Option<String> {
-        if let Some(store) = self.world.stores().into_iter().find(|store| !self.world.runs(*store)) {
+        if let Some(store) = self.world.stores().into_iter().find(|store| !self.world.runs(*store))
+        {
             return Some(format!("{store} does not run"));
         }
         let Some(meta) = self.meta() else { return Some("nobody knows of meta".to_owned()) };
@@ -99,7 +101,9 @@ impl Run {
             }
             if !wanted.is_settled() {
                 let how = self.describe(group);
-                return Some(format!("the members of group {group} are not as wanted: {wanted:?}: {how}"));
+                return Some(format!(
+                    "the members of group {group} are not as wanted: {wanted:?}: {how}"
+                ));
             }
             for member in &wanted.desired {
                 let here = self.replicas().any(|(store, view)| {
@@ -215,7 +219,9 @@ impl Run {
     }
 
     fn at_the_end(&mut self) -> Result<Final, String> {
-        let Some(meta) = self.meta().cloned() else { return Err("nobody knows of meta".to_owned()) };
+        let Some(meta) = self.meta().cloned() else {
+            return Err("nobody knows of meta".to_owned());
+        };
         let mut end = Final {
             meta,
             streams: BTreeMap::new(),

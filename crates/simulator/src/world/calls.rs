@@ -100,7 +100,9 @@ impl World {
     /// A server answers a call.
     pub(super) fn answered(&mut self, store: StoreId, id: CallId, answer: Answer) {
         let number = CallNumber(id.0);
-        let Some(open) = self.calls.open.get(&number).filter(|open| open.at == store) else { return };
+        let Some(open) = self.calls.open.get(&number).filter(|open| open.at == store) else {
+            return;
+        };
         let back = match open.caller {
             Caller::Client => true,
             Caller::Shard { store: to, .. } | Caller::Registration { store: to, .. } => {

@@ -14,31 +14,90 @@ use super::calls::CallNumber;
 #[derive(Debug)]
 pub(crate) enum Event {
     Timer(u64),
-    Turn { store: StoreId, boot: u64, shard: usize },
+    Turn {
+        store: StoreId,
+        boot: u64,
+        shard: usize,
+    },
     /// The disk has synced what was written to the log.
-    Synced { store: StoreId, boot: u64 },
+    Synced {
+        store: StoreId,
+        boot: u64,
+    },
     /// The log's writer looks for something to write.
-    LogWork { store: StoreId, boot: u64 },
+    LogWork {
+        store: StoreId,
+        boot: u64,
+    },
     /// The log's writer had nothing to do since the write of that number.
-    LogIdle { store: StoreId, boot: u64, writes: u64 },
-    SpareDone { store: StoreId, boot: u64, job: SpareJob },
+    LogIdle {
+        store: StoreId,
+        boot: u64,
+        writes: u64,
+    },
+    SpareDone {
+        store: StoreId,
+        boot: u64,
+        job: SpareJob,
+    },
     /// The oldest job on segments comes to its end.
-    JobDone { store: StoreId, boot: u64 },
-    Frame { to: StoreId, from: StoreId, epoch: u64, frame: Bytes },
+    JobDone {
+        store: StoreId,
+        boot: u64,
+    },
+    Frame {
+        to: StoreId,
+        from: StoreId,
+        epoch: u64,
+        frame: Bytes,
+    },
     /// A server sends its sign of life.
-    Beat { store: StoreId, boot: u64 },
-    BeatArrives { to: StoreId, from: StoreId, boot: u64, number: u64 },
+    Beat {
+        store: StoreId,
+        boot: u64,
+    },
+    BeatArrives {
+        to: StoreId,
+        from: StoreId,
+        boot: u64,
+        number: u64,
+    },
     /// A server judges who lives.
-    Watch { store: StoreId, boot: u64 },
+    Watch {
+        store: StoreId,
+        boot: u64,
+    },
     /// `store` notices that the link to `from` is gone.
-    Unlinked { store: StoreId, from: StoreId },
+    Unlinked {
+        store: StoreId,
+        from: StoreId,
+    },
     /// A link on which nothing gets through for so long is given up.
-    LinkStalls { a: StoreId, b: StoreId, epoch: u64 },
-    LinkUp { a: StoreId, b: StoreId, epoch: u64 },
-    CallArrives { to: StoreId, number: CallNumber },
-    AnswerArrives { number: CallNumber, answer: Option<Answer> },
-    CallExpires { number: CallNumber },
-    Register { store: StoreId, boot: u64 },
+    LinkStalls {
+        a: StoreId,
+        b: StoreId,
+        epoch: u64,
+    },
+    LinkUp {
+        a: StoreId,
+        b: StoreId,
+        epoch: u64,
+    },
+    CallArrives {
+        to: StoreId,
+        number: CallNumber,
+    },
+    AnswerArrives {
+        number: CallNumber,
+        answer: Option<Answer>,
+    },
+    CallExpires {
+        number: CallNumber,
+    },
+    Register {
+        store: StoreId,
+        boot: u64,
+    },
 }
 
 impl Event {
@@ -55,9 +114,9 @@ impl Event {
             | Self::Watch { store, .. }
             | Self::Unlinked { store, .. }
             | Self::Register { store, .. } => Some(*store),
-            Self::Frame { to, .. } | Self::BeatArrives { to, .. } | Self::CallArrives { to, .. } => {
-                Some(*to)
-            }
+            Self::Frame { to, .. }
+            | Self::BeatArrives { to, .. }
+            | Self::CallArrives { to, .. } => Some(*to),
             _ => None,
         }
     }

@@ -165,7 +165,8 @@ impl World {
     pub(super) fn link_up(&mut self, a: StoreId, b: StoreId, epoch: u64) {
         let awake = |s: StoreId| self.runs(s) && self.paused_until(s).is_none();
         let apart = self.links.any_cut(a, b) || !self.runs(a) || !self.runs(b);
-        if !apart && !(awake(a) && awake(b)) {
+        let both_awake = awake(a) && awake(b);
+        if !apart && !both_awake {
             return self.reconnect(a, b);
         }
         let link = self.links.pairs.entry(pair(a, b)).or_default();

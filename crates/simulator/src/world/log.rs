@@ -1,7 +1,7 @@
 //! The log's writer and the segments' flusher of one server, as devices: they do with the disk what the threads of
 //! `flotilla-storage` do, and take their time.
 
-use flotilla_disk::{Disk, SegmentJob, SpareJob, Wal, WalBatch};
+use flotilla_disk::{Disk, Pressure, SegmentJob, SpareJob, Wal, WalBatch};
 use flotilla_host::{Input, MILLISECOND, SECOND, WalTicket};
 use flotilla_raft::StoreId;
 
@@ -51,16 +51,20 @@ impl Log {
         }
     }
 
-    /// Whether the shards take nothing from clients, and whether they take nothing from peers either.
-    pub(crate) fn hold(&self) -> (bool, bool) {
-        let (used, cap) = (self.wal.used(), self.wal.cap());
-        let peers = self.waiting_bytes > QUEUE || used > cap + cap / 2;
-        (peers || used > cap, peers)
+    /// Whether so much waits that the shards take nothing from clients and peers.
+    pub(crate) fn is_full(&self) -> bool {
+        self.waiting_bytes > QUEUE
     }
 }
 
 impl World {
-    pub(super) fn log_submit(&mut self, store: StoreId, shard: usize, ticket: WalTicket, batch: WalBatch) {
+    pub(super) fn log_submit(
+        &mut self,
+        store: StoreId,
+        shard: usize,
+        ticket: WalTicket,
+        batch: WalBatch,
+    ) {
         let now = self.now;
         let Some(running) = self.servers.get_mut(&store).and_then(|s| s.running.as_mut()) else {
             return;
@@ -159,9 +163,13 @@ impl World {
             return self.end(store, format!("the log is poisoned: {error}"));
         }
         let job = wal.spare_job();
-        let pins = wal.pressure().pins;
+        let Pressure { pins, movable, .. } = wal.pressure();
         let groups = pins.iter().map(|pin| pin.group).collect();
-        let woken = if pins.is_empty() { Vec::new() } else { running.give(Input::Pressure(groups)) };
+        let woken = if pins.is_empty() {
+            Vec::new()
+        } else {
+            running.give(Input::Pressure { groups, movable })
+        };
         self.wake(store, woken);
         if let Some(job) = job {
             let at = self.sync_ends(store);
@@ -189,7 +197,6 @@ impl World {
         let disk = server.disk.clone();
         let Some(running) = &mut server.running else { return };
         let log = &mut running.log;
-        let holds = log.hold().0;
         if log.writes != writes || log.writing.is_some() || !log.waiting.is_empty() {
             return;
         }
@@ -202,10 +209,6 @@ impl World {
                 self.end(store, format!("the log is poisoned: {error}"));
             }
             _ => self.log_after_write(store, boot),
-        }
-        if holds {
-            // Those who keep the log large are reminded.
-            self.schedule(self.now + SECOND, Event::LogIdle { store, boot, writes });
         }
     }
 

@@ -89,11 +89,8 @@ impl Server {
     }
 
     pub(crate) fn info(&self) -> ServerInfo {
-        let limits = PeerLimits {
-            jetstream: true,
-            max_file_store: Some(1 << 40),
-            ..PeerLimits::default()
-        };
+        let limits =
+            PeerLimits { jetstream: true, max_file_store: Some(1 << 40), ..PeerLimits::default() };
         let (name, cluster) = (self.name(), "C1".to_owned());
         ServerInfo { store: self.store, name, cluster, tags: Vec::new(), limits }
     }
@@ -113,8 +110,7 @@ impl Server {
         let (file_size, soft, cap) = options.wal;
         let wal_options = WalOptions { store: self.store, file_size, soft, cap };
         let (wal, recovery) = Wal::open(&*disk, wal_options).map_err(|e| e.to_string())?;
-        let shard_options =
-            ShardOptions { unique_tag: None, seed, thresholds: options.thresholds };
+        let shard_options = ShardOptions { unique_tag: None, seed, thresholds: options.thresholds };
         let shards = 1 + usize::try_from((self.store.0 + self.boot) % 3).unwrap_or(0);
         let (time, file) = (clock.now(now, wall), store_file);
         let shards = Shard::recover(&shard_options, shards, &disk, file, recovery, time)
@@ -187,20 +183,17 @@ impl Running {
 
     /// What waits for a shard, without what has to wait on. Returns also whether anything has to.
     pub(crate) fn take_inputs(&mut self, shard: usize) -> (Vec<Input>, bool) {
-        let (clients, peers) = self.log.hold();
-        if !peers {
+        let hold = self.log.is_full();
+        if !hold {
             self.bundled[shard] = 0;
-        }
-        if !clients {
             self.published[shard] = 0;
         }
         let inputs = &mut self.inputs[shard];
         let held = |input: &mut Input| match input {
-            Input::Publish { .. } | Input::Consumer { .. } => clients,
-            Input::Bundle { .. } => peers,
+            Input::Publish { .. } | Input::Consumer { .. } | Input::Bundle { .. } => hold,
             _ => false,
         };
-        (inputs.extract_if(.., |input| !held(input)).collect(), clients)
+        (inputs.extract_if(.., |input| !held(input)).collect(), hold)
     }
 
     fn push(&mut self, shard: usize, input: Input, woken: &mut Vec<usize>) {

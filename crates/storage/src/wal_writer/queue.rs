@@ -7,7 +7,7 @@ use std::time::Instant;
 use flotilla_disk::{DiskError, SpareJob, WalBatch, WalError};
 
 use super::stats::WalStats;
-use super::{Hold, WalCallback, WalWriterOptions};
+use super::{WalCallback, WalWriterOptions};
 
 /// A batch on its way, and who waits for it.
 pub(super) struct Item {
@@ -58,8 +58,6 @@ struct State {
     ended: Option<WalError>,
     stalled: Option<WalError>,
     last_finished: Instant,
-    /// Because of the size of the log.
-    hold: Hold,
     stats: WalStats,
 }
 
@@ -81,7 +79,6 @@ impl Queue {
             ended: None,
             stalled: None,
             last_finished: Instant::now(),
-            hold: Hold::Nothing,
             stats: WalStats::default(),
         };
         Self { options, state: Mutex::new(state), wake: Condvar::new() }
@@ -104,20 +101,8 @@ impl Queue {
         Ok(())
     }
 
-    pub(super) fn hold(&self) -> Hold {
-        let state = self.state();
-        if state.bytes > self.options.queue_bytes { Hold::All } else { state.hold }
-    }
-
-    /// The log has `used` bytes, and should not pass `cap`.
-    pub(super) fn set_size(&self, used: u64, cap: u64) {
-        self.state().hold = if used > cap.saturating_add(cap / 2) {
-            Hold::All
-        } else if used > cap {
-            Hold::Clients
-        } else {
-            Hold::Nothing
-        };
+    pub(super) fn is_full(&self) -> bool {
+        self.state().bytes > self.options.queue_bytes
     }
 
     /// Waits for something to do. With `sealed` there is nothing to do when nothing comes.
@@ -135,12 +120,11 @@ impl Queue {
                 return Next::Close;
             }
             state.news = false;
-            // While somebody is held up because of the log's size, those who keep it large are reminded.
-            if sealed && !stalled && state.hold == Hold::Nothing {
+            if sealed && !stalled {
                 state = self.wake.wait(state).unwrap_or_else(PoisonError::into_inner);
                 continue;
             }
-            let time = if stalled || sealed { self.options.retry } else { self.options.idle };
+            let time = if stalled { self.options.retry } else { self.options.idle };
             let waited = self.wake.wait_timeout(state, time);
             let (next, timeout) = waited.unwrap_or_else(PoisonError::into_inner);
             state = next;

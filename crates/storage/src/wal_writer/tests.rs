@@ -165,32 +165,21 @@ fn a_full_log_waits_for_a_base_and_says_who_must_write_it() {
 }
 
 #[test]
-fn a_log_above_its_cap_holds_up_clients_first_and_then_peers() {
-    let queue = Queue::new(WalWriterOptions::default());
-    for (used, hold) in [(100, Hold::Nothing), (101, Hold::Clients), (151, Hold::All)] {
-        queue.set_size(used, 100);
-        assert_eq!(queue.hold(), hold);
-    }
-    queue.set_size(80, 100);
-    assert_eq!(queue.hold(), Hold::Nothing);
-}
-
-#[test]
 fn the_queue_says_when_it_is_full_and_still_takes_what_makes_room() {
     let options = WalWriterOptions { queue_bytes: 1000, ..Default::default() };
     let queue = Queue::new(options);
     let callback: WalCallback = Arc::new(|_| ());
     let item = |n| Item::new(0, &callback, entry(1, n, 600), n);
     queue.push(item(1)).unwrap();
-    assert_eq!(queue.hold(), Hold::Nothing);
+    assert!(!queue.is_full());
     queue.push(item(2)).unwrap();
-    assert_eq!(queue.hold(), Hold::All);
+    assert!(queue.is_full());
     let mut destroy = WalBatch::new();
     destroy.destroy(GroupId(1), R);
     queue.push(Item::new(0, &callback, destroy, 3)).unwrap();
     let queue::Next::Write(items) = queue.next(true) else { panic!("something waits") };
     assert_eq!(items.len(), 3, "in their order, in one write");
-    assert_eq!(queue.hold(), Hold::Nothing);
+    assert!(!queue.is_full());
 }
 
 #[test]

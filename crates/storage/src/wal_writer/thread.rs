@@ -144,7 +144,6 @@ impl Thread {
             self.end(&[], error);
             return;
         }
-        self.queue.set_size(self.wal.used(), self.wal.cap());
         self.order_spare();
         self.report_pressure();
     }

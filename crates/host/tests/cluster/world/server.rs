@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use flotilla_disk::{Disk, MemDisk, StoreFile, Wal, WalBatch, WalOptions};
+use flotilla_disk::{Disk, MemDisk, Pressure, StoreFile, Wal, WalBatch, WalOptions};
 use flotilla_host::{
     Addressee, Input, Now, Output, Shard, ShardOptions, Thresholds, WalTicket, addressed, shard_of,
 };
@@ -57,7 +57,11 @@ impl Server {
         let store_file = StoreFile::open_or_create(&*disk, store.0).unwrap();
         let options = WalOptions { file_size: 1 << 20, ..WalOptions::new(store) };
         let (wal, recovery) = Wal::open(&*disk, options).unwrap();
-        let options = ShardOptions { unique_tag: None, seed: store.0 * 7 + self.boot, thresholds: Thresholds::default() };
+        let options = ShardOptions {
+            unique_tag: None,
+            seed: store.0 * 7 + self.boot,
+            thresholds: Thresholds::default(),
+        };
         let shards = 1 + usize::try_from((store.0 + self.boot) % 3).unwrap();
         let shards = Shard::recover(&options, shards, &disk, store_file, recovery, now).unwrap();
         let inputs = shards.iter().map(|_| Vec::new()).collect();
@@ -110,9 +114,10 @@ impl Running {
             let result = job.run(disk);
             self.give(Input::Flushed { group: job.group(), job: job.id(), result });
         }
-        let pins = self.wal.pressure().pins;
+        let Pressure { pins, movable, .. } = self.wal.pressure();
         if !pins.is_empty() && self.unsynced.is_none() {
-            self.give(Input::Pressure(pins.iter().map(|pin| pin.group).collect()));
+            let groups = pins.iter().map(|pin| pin.group).collect();
+            self.give(Input::Pressure { groups, movable });
         }
         if let Some(standings) = output.standings.take() {
             self.give(Input::Standings(standings));

@@ -1,0 +1,59 @@
+//! Seeds that failed once, and a fresh handful in every run.
+//!
+//! `SIMULATOR_SEEDS=A..B` runs others than the usual fresh ones.
+#![allow(clippy::unwrap_used)] // a test
+
+use std::ops::Range;
+
+use simulator::{Summary, run_all, run_seed};
+
+/// One seed a line, with what it found behind it.
+const REGRESSIONS: &str = include_str!("../regressions.txt");
+/// How many fresh seeds are run.
+const FRESH: u64 = 256;
+
+fn regressions() -> Vec<u64> {
+    let lines = REGRESSIONS.lines().filter(|line| !line.starts_with('#') && !line.is_empty());
+    lines.map(|line| line.split_whitespace().next().unwrap().parse().unwrap()).collect()
+}
+
+/// From the commit if continuous integration names it, so that every commit sees other ones.
+fn fresh() -> Range<u64> {
+    if let Ok(range) = std::env::var("SIMULATOR_SEEDS") {
+        let (from, to) = range.split_once("..").unwrap();
+        return from.parse().unwrap()..to.parse().unwrap();
+    }
+    let from = 1_000_000;
+    from..from + FRESH
+}
+
+fn check(summary: &Summary) {
+    println!("{summary}");
+    assert!(summary.failures.is_empty(), "{:#?}", summary.failures);
+}
+
+#[test]
+fn seeds_that_failed_once_do_not_fail() {
+    for seed in regressions() {
+        let (_, failure) = run_seed(seed);
+        assert!(failure.is_none(), "{failure:#?}");
+    }
+}
+
+#[test]
+fn fresh_seeds_keep_every_promise() {
+    let summary = run_all(fresh(), 2, true);
+    check(&summary);
+    // Runs that do nothing prove nothing.
+    assert!(summary.idle * 2 < summary.runs, "{} of {} did too little", summary.idle, summary.runs);
+    assert!(summary.work.leader_changes > summary.runs, "{}", summary.work.leader_changes);
+}
+
+#[test]
+fn one_seed_is_one_run() {
+    for seed in [3, 5, 8] {
+        let (first, second) = (run_seed(seed).0, run_seed(seed).0);
+        assert_eq!(first.hash, second.hash);
+    }
+    assert_ne!(run_seed(3).0.hash, run_seed(5).0.hash);
+}
