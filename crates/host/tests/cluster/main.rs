@@ -305,3 +305,49 @@ fn the_same_seed_gives_the_same_run() {
     assert_eq!(run(5), run(5));
     assert_ne!(run(5), run(6));
 }
+
+/// A member that comes late gets the whole log, if that is still there: it must begin where the others began, whatever the
+/// stream's configuration is by then.
+#[test]
+fn a_late_member_begins_with_the_configuration_that_the_others_began_with() {
+    let mut world = World::new(4, 11);
+    world.found();
+    let group = create_stream(&mut world, "S", 3);
+    world.run(2_000);
+    publish(&mut world, group, 1, 30);
+    let config = Box::new(StreamConfig { max_msgs: Some(10), ..stream("S", 3) });
+    let account = "$G".to_owned();
+    let update = Request::Meta(MetaRequest::UpdateStream { account, config });
+    assert!(matches!(world.ask(GroupId::META, &update), Answer::Asset { .. }));
+    world.run(2_000);
+    remove_a_follower(&mut world, group);
+    publish(&mut world, group, 100, 10);
+    // The group sleeps, for which its members compare their states; the world lets none differ.
+    world.run(10_000);
+    let members = info(&mut world, group).cluster.members;
+    assert!(members.iter().all(|m| m.current && m.lag == 0), "{members:?}");
+}
+
+/// What a leader's log began with may be from before a member was added; that state says that it has no part in the group.
+#[test]
+fn a_member_is_given_a_state_that_knows_it() {
+    let mut world = World::new(4, 12);
+    world.found();
+    let group = create_stream(&mut world, "S", 3);
+    world.run(2_000);
+    // So much that it is flushed, and the log begins with a base.
+    let payload = "x".repeat(1 << 20);
+    world.published.clear();
+    for n in 0..20 {
+        world.publish(group, "S.a", &format!("ack.{n}"), &payload);
+        world.run(100);
+    }
+    remove_a_follower(&mut world, group);
+    world.run(10_000);
+    let members = info(&mut world, group).cluster.members;
+    assert_eq!(members.len(), 2);
+    assert!(members.iter().all(|m| m.current && m.lag == 0), "{members:?}");
+    for store in world.stores() {
+        assert_eq!(world.totals(store).ended, []);
+    }
+}

@@ -146,3 +146,26 @@ fn a_full_disk_stops_the_log_without_poisoning_it() {
     append_entry(&disk, &mut wal, G, index);
     assert_eq!(opened(&disk).1.groups[&G].entries.len() as u64, index);
 }
+
+/// After a failed sync the kernel calls the pages clean: the next life reads from the cache what the disk does not hold, and
+/// must not tell anybody that it is there before it has written it again.
+#[test]
+fn what_a_failed_sync_left_in_the_cache_is_written_again() {
+    for seed in 0..20 {
+        let disk = MemDisk::new();
+        let mut wal = with_entries(&disk, 2);
+        disk.fail(Operation::Sync, 1, Failure::Io);
+        let mut batch = WalBatch::new();
+        batch.entries(G, R, &[entry(1, 3)]).unwrap();
+        assert!(wal.append(&disk, &[batch]).is_err());
+        disk.restart();
+        let (wal, recovery) = opened(&disk);
+        let told = indexes(&recovery.groups[&G].entries);
+        assert_eq!(told, [1, 2, 3], "what is in the cache may be told");
+        drop(wal);
+        disk.power_loss(seed);
+        let (_, recovery) = opened(&disk);
+        assert_eq!(indexes(&recovery.groups[&G].entries), told, "and is there from then on");
+        assert_eq!(recovery.groups[&G].damage, None);
+    }
+}

@@ -291,3 +291,13 @@ proptest! {
         prop_assert_eq!(group.recorded.as_ref(), Some(&group.membership));
     }
 }
+
+/// Elected in a joint configuration, a leader may commit the end of it that another one proposed, and be out.
+#[test]
+fn a_leader_that_is_no_voter_hands_over() {
+    let mut group = Group::new(&[1, 2, 3], &[1, 2, 3], &[1, 2, 3, 4]);
+    group.leader = id(4);
+    assert_eq!(group.step(), Step::TransferTo(id(1)));
+    group.live = ids(&[4]).into_iter().collect();
+    assert_eq!(group.step(), Step::Nothing(Wait::CatchUp(ids(&[1, 2, 3]))));
+}
