@@ -151,11 +151,18 @@ impl Shard {
     }
 
     /// Changes the store's record; it is durable when this returns.
-    fn update_store(&self, change: impl FnOnce(&mut StoreRecord)) -> Result<(), StoreError> {
-        match self.store_file.lock() {
+    fn update_store(
+        &mut self,
+        change: impl FnOnce(&mut StoreRecord),
+    ) -> Result<(), StoreError> {
+        let updated = match self.store_file.lock() {
             Ok(mut store_file) => store_file.update(&*self.cx.disk, change),
             Err(_) => Err(StoreError::Poisoned("a shard panicked while it wrote".to_owned())),
+        };
+        if let Err(error @ (StoreError::Disk(_) | StoreError::Poisoned(_))) = &updated {
+            self.cx.out.fatal = Some(format!("the store's record cannot be written: {error}"));
         }
+        updated
     }
 
     /// What this shard holds.

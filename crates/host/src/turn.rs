@@ -79,6 +79,9 @@ pub struct Output {
     pub meta: Vec<MetaFeed>,
     /// To be logged.
     pub notices: Vec<Notice>,
+    /// What this server knows about itself cannot be written any more. It must end, as when its log fails: a disk on which a
+    /// sync failed proves nothing to this process any more.
+    pub fatal: Option<String>,
 }
 
 /// What a replica needs while it is driven, and where it leaves what is to be done.

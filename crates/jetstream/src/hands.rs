@@ -76,6 +76,10 @@ impl Hands {
             self.flush(job);
         }
         output.notices.iter().for_each(note);
+        if let Some(why) = output.fatal {
+            log::error!("JetStream ends on this server: {why}");
+            self.tools.inboxes.close();
+        }
     }
 
     /// Whether the log has more to write than it should: the shard takes nothing from clients and peers until it has

@@ -306,6 +306,9 @@ impl World {
         for publish in output.publishes {
             self.tell(Happening::Publish { store, publish });
         }
+        if let Some(why) = output.fatal {
+            self.end(store, why);
+        }
     }
 
     /// Starts a server on what its disk holds.
