@@ -182,6 +182,11 @@ impl Shard {
             return;
         }
         let LocalReplica { group, replica, .. } = local;
+        // That it was created is remembered before its end is written. If the creation got lost all the same, all that were
+        // created with it would pass for lost replicas. It will be looked at again when the creation is durable.
+        if replica > self.durable.get(group.slot()) {
+            return;
+        }
         if let Err(error) = self.remember_created(group, replica) {
             self.cx.notice(Notice::Text(format!("the store file cannot be written: {error}")));
             return;

@@ -114,7 +114,10 @@ impl Shard {
                 self.check(group, installed.unwrap_or(Ok(())));
             }
             After::Base { group, index } => self.base_persisted(group, index),
-            After::Create { group, replica } => self.durable.raise(group.slot(), replica),
+            After::Create { group, replica } => {
+                self.durable.raise(group.slot(), replica);
+                self.changed.insert(group);
+            }
             After::Destroy { group, replica } => {
                 self.files.left(group);
                 self.destroyed.push((group, replica));
