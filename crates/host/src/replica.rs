@@ -94,6 +94,8 @@ pub(crate) struct Replica<M> {
     pub(crate) writing_base: Option<Base>,
     /// Whether a member needs a newer base than there is.
     pub(crate) wants_base: bool,
+    /// When members that are being given a state last showed that they work on it.
+    pub(crate) offered: BTreeMap<ReplicaId, u64>,
     /// A state that a peer gave, about to replace the log.
     pub(crate) incoming: Option<Base>,
     /// Whether the record of such a state is on its way to stable storage: machine and files are about to be replaced.
@@ -137,6 +139,7 @@ impl<M: Machine> Replica<M> {
             base,
             writing_base: None,
             wants_base: false,
+            offered: BTreeMap::new(),
             incoming: None,
             installing: false,
             strangers: BTreeMap::new(),
@@ -310,6 +313,7 @@ impl<M: Machine> Replica<M> {
     /// One tick of an awake group.
     pub(crate) fn tick(&mut self, cx: &mut Cx) -> Result<(), Poisoned> {
         self.limit_transfer(cx);
+        self.limit_offers(cx);
         if self.raft.tick()? || self.campaign_eagerly()? {
             self.draw_patience(cx);
         }

@@ -151,10 +151,7 @@ impl Shard {
     }
 
     /// Changes the store's record; it is durable when this returns.
-    fn update_store(
-        &mut self,
-        change: impl FnOnce(&mut StoreRecord),
-    ) -> Result<(), StoreError> {
+    fn update_store(&mut self, change: impl FnOnce(&mut StoreRecord)) -> Result<(), StoreError> {
         let updated = match self.store_file.lock() {
             Ok(mut store_file) => store_file.update(&*self.cx.disk, change),
             Err(_) => Err(StoreError::Poisoned("a shard panicked while it wrote".to_owned())),

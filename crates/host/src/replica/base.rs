@@ -2,13 +2,16 @@
 
 use bytes::Bytes;
 use flotilla_disk::BaseRecord;
-use flotilla_raft::{Base, Entry, Message, Poisoned, Role, SnapshotAt, StoreId};
+use flotilla_raft::{Base, Entry, Message, Poisoned, ReplicaId, Role, SnapshotAt, StoreId};
 
 use super::{Machine, Replica};
 use crate::bundle::{Offer, Say};
 use crate::notice::Notice;
+use crate::time::SECOND;
 use crate::turn::{After, Cx};
 
+/// For how long nothing may be heard of a member that is being given a state. It asks for each piece again sooner.
+const OFFER_LIMIT: u64 = 10 * SECOND;
 /// So many bytes of entries are always written again when the log wants a group to let go of a file.
 const ALWAYS_MOVED: u64 = 4 << 10;
 
@@ -31,6 +34,21 @@ impl<M: Machine> Replica<M> {
         let base = self.base.clone();
         let offer = Offer { from: message.from, to: message.to, term: message.term, base, files };
         cx.say(store, self.group, &Say::Offer(Box::new(offer)));
+        self.offered.insert(message.to, cx.now.mono);
+    }
+
+    /// The library waits for the end of what it offers, for ever. A member that took this leader for dead meanwhile has
+    /// dropped it and says nothing: it is offered again.
+    pub(super) fn limit_offers(&mut self, cx: &Cx) {
+        let silent = |at: u64| cx.now.mono.saturating_sub(at) > OFFER_LIMIT;
+        let given_up: Vec<ReplicaId> =
+            self.offered.iter().filter(|(_, at)| silent(**at)).map(|(r, _)| *r).collect();
+        for member in given_up {
+            self.offered.remove(&member);
+            if self.raft.progress(member).is_some_and(|p| p.snapshot) {
+                self.raft.report_snapshot(member, false);
+            }
+        }
     }
 
     /// Takes over a state that a peer gave: it replaces machine and log by one WAL record.

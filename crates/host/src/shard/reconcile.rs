@@ -207,11 +207,7 @@ impl Shard {
 
     /// The log forgets the replica now; that it was created must not be forgotten with it. What goes with it into the
     /// record saves later updates; a creation that may yet get lost must not, or its replica would be taken for lost.
-    fn remember_created(
-        &mut self,
-        group: GroupId,
-        replica: ReplicaId,
-    ) -> Result<(), StoreError> {
+    fn remember_created(&mut self, group: GroupId, replica: ReplicaId) -> Result<(), StoreError> {
         let durable = self.durable.clone();
         self.update_store(|record| {
             if record.created.get(group.slot()) < replica {
