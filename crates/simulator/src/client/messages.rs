@@ -88,7 +88,8 @@ impl Clients {
         let reply: Arc<str> = format!("D.{}.{}", group.0, self.pulls).into();
         let pull = PullRequest {
             reply,
-            batch: 1 + self.random.below(20),
+            // In the end all that is left is to come soon.
+            batch: if self.finishing { 200 } else { 1 + self.random.below(20) },
             max_bytes: None,
             expires: Some((1 + self.random.below(3)) * SECOND),
             no_wait: self.random.one_in(5),
