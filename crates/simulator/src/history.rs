@@ -70,8 +70,6 @@ impl Publication {
 pub struct Removal {
     /// Which messages.
     pub what: Removed,
-    /// When it was asked for.
-    pub asked: u64,
     /// When it was answered. Without an answer it may yet happen.
     pub answered: Option<u64>,
 }
@@ -128,8 +126,6 @@ pub struct ConsumerLife {
     pub delivered: BTreeSet<u64>,
     /// Those whose acknowledgement was confirmed.
     pub confirmed: BTreeSet<u64>,
-    /// Those that were acknowledged, confirmed or not.
-    pub acked: BTreeSet<u64>,
     /// Whether its end was asked for.
     pub end_asked: bool,
 }

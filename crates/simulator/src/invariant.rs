@@ -44,13 +44,6 @@ pub enum Seen<'a> {
         /// Its payload.
         payload: &'a [u8],
     },
-    /// A client was told that its acknowledgement is committed.
-    Confirmed {
-        /// The consumer.
-        consumer: GroupId,
-        /// The message's sequence.
-        seq: u64,
-    },
     /// A stream's leader said how far the stream is.
     LastSeq {
         /// The stream.
@@ -111,8 +104,6 @@ pub struct Final {
     pub replicas: BTreeMap<StoreId, BTreeMap<GroupId, ReplicaId>>,
     /// The names in each store's directory of streams.
     pub folders: BTreeMap<StoreId, Vec<String>>,
-    /// Replicas that take no part, by store.
-    pub ended: BTreeMap<StoreId, Vec<(GroupId, String)>>,
 }
 
 /// A stream as one replica has it.

@@ -58,7 +58,6 @@ pub struct Run {
     pub(crate) invariants: Invariants,
     terms: BTreeMap<GroupId, u64>,
     work: Work,
-    cap: u64,
     /// How many messages consumers said they still have.
     pub(crate) left: BTreeMap<GroupId, u64>,
     totals_at: BTreeMap<(StoreId, usize), u64>,
@@ -93,7 +92,6 @@ impl Run {
             invariants: Invariants::default(),
             terms: BTreeMap::new(),
             work: Work::default(),
-            cap: plan.world.wal.2,
             left: BTreeMap::new(),
             totals_at: BTreeMap::new(),
         }
@@ -159,7 +157,7 @@ impl Run {
             }
         }
         let used = running.log.wal.used();
-        let cap = self.cap;
+        let cap = running.log.wal.cap();
         let pins = if used > 2 * cap { running.log.wal.pressure().pins } else { Vec::new() };
         self.invariants.see(history, &Seen::Log { store, used, cap, pins: &pins })?;
         // Counting is not free, and what ended stays so.

@@ -1,6 +1,6 @@
-//! Seeds that failed once, and a fresh handful in every run.
+//! Seeds that failed once, and a handful that no campaign begins with.
 //!
-//! `SIMULATOR_SEEDS=A..B` runs others than the usual fresh ones.
+//! `SIMULATOR_SEEDS=A..B` runs others than this handful.
 #![allow(clippy::unwrap_used)] // a test
 
 use std::ops::Range;
@@ -9,22 +9,22 @@ use simulator::{Summary, run_all, run_seed};
 
 /// One seed a line, with what it found behind it.
 const REGRESSIONS: &str = include_str!("../regressions.txt");
-/// How many fresh seeds are run.
-const FRESH: u64 = 256;
+/// How many others are run.
+const OTHERS: u64 = 256;
 
 fn regressions() -> Vec<u64> {
     let lines = REGRESSIONS.lines().filter(|line| !line.starts_with('#') && !line.is_empty());
     lines.map(|line| line.split_whitespace().next().unwrap().parse().unwrap()).collect()
 }
 
-/// From the commit if continuous integration names it, so that every commit sees other ones.
-fn fresh() -> Range<u64> {
+/// What else is run: the same in each run, unless others are asked for.
+fn others() -> Range<u64> {
     if let Ok(range) = std::env::var("SIMULATOR_SEEDS") {
         let (from, to) = range.split_once("..").unwrap();
         return from.parse().unwrap()..to.parse().unwrap();
     }
     let from = 1_000_000;
-    from..from + FRESH
+    from..from + OTHERS
 }
 
 fn check(summary: &Summary) {
@@ -41,8 +41,8 @@ fn seeds_that_failed_once_do_not_fail() {
 }
 
 #[test]
-fn fresh_seeds_keep_every_promise() {
-    let summary = run_all(fresh(), 2, true);
+fn other_seeds_keep_every_promise() {
+    let summary = run_all(others(), 2, true);
     check(&summary);
     // Runs that do nothing prove nothing.
     assert!(summary.idle * 2 < summary.runs, "{} of {} did too little", summary.idle, summary.runs);

@@ -125,8 +125,8 @@ impl SegmentJob {
     }
 }
 
-/// Removes a stream's directory with all that is in it. Not synced: what a crash leaves is read by nobody, and a replica
-/// that comes to this group begins without it.
+/// Removes a stream's directory with all that is in it. Not synced: what a crash leaves is read by nobody, and the next
+/// start removes it.
 fn remove_tree(disk: &dyn Disk, dir: &str) -> Result<(), DiskError> {
     let staging = format!("{dir}/staging");
     for dir in [staging.as_str(), dir] {

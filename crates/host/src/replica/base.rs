@@ -96,18 +96,20 @@ impl<M: Machine> Replica<M> {
         if base.index < self.durable_base || self.writing_base.is_some() {
             return;
         }
-        let behind = self.raft.entries().filter(|e| e.index > base.index);
-        let bytes: u64 = behind.map(|entry| entry.data.len() as u64).sum();
-        let moves = bytes <= cx.movable.max(ALWAYS_MOVED);
-        if forward && !moves && base.index == self.durable_base {
-            return;
-        }
-        let forward = forward && moves;
-        let entries: Vec<Entry> = if forward {
+        let mut entries: Vec<Entry> = if forward {
             self.raft.entries().filter(|e| e.index > base.index).collect()
         } else {
             Vec::new()
         };
+        let bytes: u64 = entries.iter().map(|entry| entry.data.len() as u64).sum();
+        let moves = bytes <= cx.movable.max(ALWAYS_MOVED);
+        if !moves && base.index == self.durable_base {
+            return;
+        }
+        let forward = forward && moves;
+        if !moves {
+            entries.clear();
+        }
         let entries_from = if forward { self.raft.last_index() } else { base.index } + 1;
         let record = self.base_record(&base, entries_from);
         if let Err(error) = cx.wal.base(&record) {

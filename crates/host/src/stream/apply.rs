@@ -92,6 +92,7 @@ impl Machine for StreamMachine {
         self.staged.clear();
         let opened = open(&*cx.disk, self.group, index, state, cx.thresholds.segments)?;
         (self.stream, self.segments) = opened;
+        self.unreadable = false;
         self.touched = true;
         Ok(())
     }

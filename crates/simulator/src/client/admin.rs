@@ -105,7 +105,7 @@ impl Clients {
             (Removed::One(seq), StreamRequest::Delete { seq, erase })
         };
         let removal = life.removals.len();
-        life.removals.push(Removal { what, asked: world.now, answered: None });
+        life.removals.push(Removal { what, answered: None });
         let number = world.call(leader, group, Request::Stream(request));
         self.asked.insert(number, Asked::Remove(group, removal));
     }

@@ -116,9 +116,6 @@ impl Clients {
             let consumer = delivery.consumer;
             let Some(leader) = self.leader(consumer, world) else { continue };
             let naks = !self.finishing && self.random.one_in(10);
-            if !naks && let Some(life) = self.history.consumers.get_mut(&consumer) {
-                life.acked.insert(delivery.seq);
-            }
             let kind = if naks { AckKind::Nak { delay: 0 } } else { AckKind::Ack };
             let ack = Ack {
                 stream_seq: delivery.seq,

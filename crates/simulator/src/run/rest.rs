@@ -227,14 +227,12 @@ impl Run {
             streams: BTreeMap::new(),
             replicas: BTreeMap::new(),
             folders: BTreeMap::new(),
-            ended: BTreeMap::new(),
         };
         for store in self.world.stores() {
             let Some(server) = self.world.servers.get_mut(&store) else { continue };
             end.folders.insert(store, server.disk.list("streams").unwrap_or_default());
             let Some(running) = &mut server.running else { continue };
             for shard in &mut running.shards {
-                end.ended.entry(store).or_default().extend(shard.totals().ended);
                 let views = shard.replicas().map(|view| (view.group, view.replica));
                 end.replicas.entry(store).or_default().extend(views);
                 let mut indexes: Vec<(GroupId, u64, Vec<u64>)> = Vec::new();
