@@ -19,8 +19,9 @@ pub use disk::{Disk, DiskError, FileId};
 pub use mem_disk::{Failure, MemDisk, Operation};
 pub use seeded::Seeded;
 pub use segment::{
-    DamagedRange, OpenedSegments, ReadError, SegmentError, SegmentJob, SegmentOptions,
-    SegmentRecord, SegmentRecordMeta, SegmentStore, SegmentSummary, Staging, StagingError,
+    DamagedRange, DamagedSegment, OpenedSegments, ReadError, Scrubbed, SegmentError, SegmentJob,
+    SegmentOptions, SegmentRecord, SegmentRecordMeta, SegmentStore, SegmentSummary, Staging,
+    StagingError,
 };
 pub use store::{CreatedThrough, MAX_BOOTSTRAP, StoreError, StoreFile, StoreRecord};
 pub use wal::{
