@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use bytes::Bytes;
 use flotilla_jsapi::{ApiError, ErrorKind};
 use flotilla_meta::{Delta, Meta, MetaError, Reply};
-use flotilla_raft::{Entry, GroupId, Membership, ReplicaId, StoreId};
+use flotilla_raft::{Entry, GroupId, Membership, ReplicaId};
 
 use crate::notice::Notice;
 use crate::replica::{Machine, Replica};

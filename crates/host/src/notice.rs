@@ -49,6 +49,28 @@ pub enum Notice {
         /// What was wrong.
         reason: String,
     },
+    /// Something of a replica is lost or cannot be read here.
+    Damaged {
+        /// Which group, in words.
+        asset: String,
+        /// Which group.
+        group: GroupId,
+        /// Which replica.
+        replica: ReplicaId,
+        /// What is lost.
+        what: String,
+    },
+    /// What was lost is here again, from peers.
+    Repaired {
+        /// Which group, in words.
+        asset: String,
+        /// Which group.
+        group: GroupId,
+        /// Which replica.
+        replica: ReplicaId,
+        /// What was lost.
+        what: String,
+    },
     /// Everything else.
     Text(String),
 }
@@ -73,6 +95,15 @@ impl std::fmt::Display for Notice {
                 "Replica {replica} of group {group} is unknown to the cluster; it is kept in quarantine"
             ),
             Self::Refused { group, reason } => write!(f, "Group {group}: refused: {reason}"),
+            Self::Damaged { asset, replica, what, .. } => {
+                write!(
+                    f,
+                    "Replica {replica} of {asset} is damaged and is repaired from its peers: {what}"
+                )
+            }
+            Self::Repaired { asset, replica, what, .. } => {
+                write!(f, "Replica {replica} of {asset} is repaired: {what}")
+            }
             Self::Text(text) => f.write_str(text),
         }
     }

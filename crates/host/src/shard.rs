@@ -5,11 +5,15 @@
 //! seed, but for reads of segment files through the [`Disk`].
 
 mod catchup;
+mod fetching;
 mod files;
 mod input;
+mod lost;
+mod mend;
 mod observe;
 mod reconcile;
 mod recover;
+mod repair;
 mod replicas;
 mod sleep;
 mod tend;
@@ -19,7 +23,6 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use flotilla_disk::{CreatedThrough, Disk, StoreError, StoreFile, StoreRecord};
-use flotilla_meta::LocalReplica;
 use flotilla_raft::{GroupId, ReplicaId, Slot};
 
 use crate::random::Random;
@@ -32,7 +35,6 @@ use crate::turn::{After, Cx, Output, WalTicket};
 
 pub use input::{Addressee, Input, Join};
 pub use observe::{ReplicaView, StateView};
-pub use recover::RecoverError;
 pub(crate) use replicas::Replicas;
 
 /// What a shard is told about its server.
@@ -65,6 +67,14 @@ pub struct Totals {
     pub bytes: u64,
     /// Replicas that take no part any more, and why.
     pub ended: Vec<(GroupId, String)>,
+    /// Replicas of which something is being repaired from peers, and what.
+    pub mending: Vec<(GroupId, String)>,
+    /// Pieces of damage found since the start.
+    pub damages: u64,
+    /// Pieces repaired since the start.
+    pub repairs: u64,
+    /// Bytes of segments checked in the background since the start.
+    pub scrubbed: u64,
     /// Replicas that applied what their leader applied, and came to another state.
     pub diverged: Vec<GroupId>,
 }
@@ -80,6 +90,10 @@ impl std::iter::Sum for Totals {
             sum.messages += part.messages;
             sum.bytes += part.bytes;
             sum.ended.extend(part.ended);
+            sum.mending.extend(part.mending);
+            sum.damages += part.damages;
+            sum.repairs += part.repairs;
+            sum.scrubbed += part.scrubbed;
             sum.diverged.extend(part.diverged);
             sum
         })
@@ -89,8 +103,12 @@ impl std::iter::Sum for Totals {
 /// A replica that takes no part any more.
 struct Ended {
     reason: String,
-    /// It, if the log has it still: it is destroyed when its time has come, like any other.
-    here: Option<LocalReplica>,
+    replica: ReplicaId,
+    /// That in the log (0 if it cannot be read), if the log has the replica still: it is destroyed when its time has come,
+    /// like any other.
+    incarnation: Option<u64>,
+    /// Whether it has forgotten what it promised, so that it needs a successor.
+    lost: bool,
 }
 
 /// A shard.
@@ -135,6 +153,18 @@ pub struct Shard {
     destroyed: Vec<(GroupId, ReplicaId)>,
     /// Replicas that take no part any more, and why.
     ended: BTreeMap<GroupId, Ended>,
+    /// Replicas that take no part until they are whole again.
+    mending: BTreeMap<GroupId, mend::Mending>,
+    /// Streams with a damaged segment.
+    repairs_of: BTreeMap<GroupId, repair::Repair>,
+    scrubber: repair::Scrubber,
+    /// The log lost what may have told of replicas: until meta says which there were, none is created.
+    forgetful: bool,
+    /// Names what this life of the store finds lost.
+    loss: u64,
+    damages: u64,
+    repairs: u64,
+    scrubbed: u64,
     reconcile_all: bool,
 }
 
@@ -178,7 +208,17 @@ impl Shard {
             bytes: states().map(|s| s.bytes).sum(),
             diverged: self.replicas.iter().filter(|(_, r)| r.differs()).map(|(g, _)| g).collect(),
             ended: self.ended.iter().map(|(group, e)| (*group, e.reason.clone())).collect(),
+            mending: self.mending(),
+            damages: self.damages,
+            repairs: self.repairs,
+            scrubbed: self.scrubbed,
         }
+    }
+
+    fn mending(&self) -> Vec<(GroupId, String)> {
+        let whole = self.mending.iter().map(|(group, mending)| (*group, mending.reason.clone()));
+        let parts = self.repairs_of.iter().map(|(group, repair)| (*group, repair.reason()));
+        whole.chain(parts).collect()
     }
 
     fn empty(
@@ -190,6 +230,8 @@ impl Shard {
     ) -> Self {
         let record = store_file.lock().unwrap_or_else(PoisonError::into_inner).record().clone();
         let store = record.store_id;
+        let mut random = Random::new(options.seed.wrapping_add(share.shard() as u64));
+        let loss = 1 + random.below(u64::MAX);
         let cx = Cx {
             now,
             store,
@@ -197,7 +239,7 @@ impl Shard {
             thresholds: options.thresholds,
             movable: 0,
             peers: crate::peers::PeerTable::default(),
-            random: Random::new(options.seed.wrapping_add(share.shard() as u64)),
+            random,
             out: Output::default(),
             wal: flotilla_disk::WalBatch::new(),
             after: Vec::new(),
@@ -227,6 +269,14 @@ impl Shard {
             meta_current_at: None,
             destroyed: Vec::new(),
             ended: BTreeMap::new(),
+            mending: BTreeMap::new(),
+            repairs_of: BTreeMap::new(),
+            scrubber: repair::Scrubber::default(),
+            forgetful: false,
+            loss,
+            damages: 0,
+            repairs: 0,
+            scrubbed: 0,
             reconcile_all: false,
         }
     }

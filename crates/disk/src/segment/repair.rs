@@ -44,6 +44,12 @@ impl SegmentStore {
         })
     }
 
+    /// Whether this segment is known to be damaged.
+    #[must_use]
+    pub fn is_damaged(&self, first_seq: u64) -> bool {
+        self.segments.get(&first_seq).is_some_and(super::Segment::is_hurt)
+    }
+
     /// The segment that holds `seq`, as far as `through`, for a peer whose copy is damaged; `None` if this replica does
     /// not have it, has not flushed so far, or cannot read it either.
     pub fn spare(&mut self, disk: &dyn Disk, seq: u64, through: u64) -> Option<SegmentSummary> {

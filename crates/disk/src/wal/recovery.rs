@@ -87,12 +87,17 @@ pub struct EntryIdentity {
 }
 
 impl EntryIdentity {
+    /// That of an entry.
+    #[must_use]
+    pub fn of(entry: &Entry) -> Self {
+        let length = u32::try_from(entry.data.len()).unwrap_or(u32::MAX);
+        Self { term: entry.term, length, crc: crc32c(&entry.data) }
+    }
+
     /// Whether `entry` is that entry.
     #[must_use]
     pub fn matches(&self, entry: &Entry) -> bool {
-        entry.term == self.term
-            && entry.data.len() == self.length as usize
-            && crc32c(&entry.data) == self.crc
+        *self == Self::of(entry)
     }
 }
 
