@@ -18,6 +18,9 @@ use crate::world::{Happening, World};
 /// How long the cluster gets to become whole once nothing goes wrong any more.
 const HEALING: u64 = 90 * SECOND;
 
+/// How long faults that found nobody to meet, or no disk call to crash at, are waited for.
+const LATE_FAULTS: u64 = 5 * SECOND;
+
 /// What a run did.
 #[derive(Clone, Debug, Default)]
 pub struct Work {
@@ -128,6 +131,9 @@ impl Run {
     fn play(&mut self, plan: &Plan) -> Result<(), Violation> {
         self.world.found();
         self.until(plan.lasts)?;
+        while !self.faults.not_fired().is_empty() && self.world.now < plan.lasts + LATE_FAULTS {
+            self.until(self.world.now + SECOND / 10)?;
+        }
         self.clients.finishing = true;
         self.faults.heal(&mut self.world);
         let now = self.world.now;
