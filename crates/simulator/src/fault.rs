@@ -1,6 +1,8 @@
 //! Faults as data: what goes wrong, when, and for how long.
 
 mod carry_out;
+mod network;
+mod restart;
 
 use flotilla_disk::Seeded;
 use flotilla_host::{MILLISECOND, SECOND};
@@ -71,6 +73,32 @@ pub enum FaultKind {
     ShortWrite { who: Who, calls: u64, bytes: usize, down: u64 },
     /// The disk is full.
     FullDisk { who: Who, lasting: u64 },
+}
+
+impl FaultKind {
+    /// Whom it meets, unless it is the network.
+    fn who(&self) -> Option<&Who> {
+        match self {
+            Self::Kill { who, .. }
+            | Self::PowerLoss { who, .. }
+            | Self::Crash { who, .. }
+            | Self::CrashInRecovery { who, .. }
+            | Self::Pause { who, .. }
+            | Self::ClockJump { who, .. }
+            | Self::ClockDrift { who, .. }
+            | Self::SlowDisk { who, .. }
+            | Self::HungDisk { who, .. }
+            | Self::SyncError { who, .. }
+            | Self::ShortWrite { who, .. }
+            | Self::FullDisk { who, .. } => Some(who),
+            Self::Partition { .. }
+            | Self::OneWay { .. }
+            | Self::Ring { .. }
+            | Self::Flapping { .. }
+            | Self::BadLinks { .. }
+            | Self::BrokenLinks { .. } => None,
+        }
+    }
 }
 
 /// Up to six faults.

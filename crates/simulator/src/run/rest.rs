@@ -26,7 +26,6 @@ impl Run {
         self.drain(patience)?;
         self.wait(patience, Self::not_equal)?;
         let end = self.at_the_end().map_err(stuck)?;
-        self.work.commits = 0;
         self.invariants.see(&self.clients.history, &Seen::Final(&end))
     }
 

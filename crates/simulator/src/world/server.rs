@@ -48,8 +48,9 @@ pub(crate) struct Running {
     /// Bytes of bundles, and of clients' messages, that wait for each shard.
     bundled: Vec<usize>,
     published: Vec<usize>,
-    /// When each shard has its next turn.
+    /// When each shard has its next turn, and when it is looked whether it has one.
     pub(crate) next_turn: Vec<Option<u64>>,
+    pub(crate) looks: Vec<Vec<u64>>,
     pub(crate) log: Log,
     /// What waits for the thread that writes segments.
     pub(crate) jobs: VecDeque<SegmentJob>,
@@ -124,6 +125,7 @@ impl Server {
             bundled: vec![0; shards.len()],
             published: vec![0; shards.len()],
             next_turn: vec![None; shards.len()],
+            looks: vec![Vec::new(); shards.len()],
             shards,
             log: Log::new(wal),
             jobs: VecDeque::new(),
