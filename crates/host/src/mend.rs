@@ -9,7 +9,7 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
-use flotilla_disk::{EntryIdentity, RecoveredGroup};
+use flotilla_disk::{Damage, EntryIdentity, LostBase, MissingEntries, RecoveredGroup};
 use flotilla_raft::{Base, Entry, HardState, ReplicaId, Start};
 use serde::{Deserialize, Serialize};
 
@@ -55,6 +55,8 @@ pub(crate) struct Fragments {
     pub(crate) asset: Bytes,
     hard_state: HardState,
     base: Option<Base>,
+    /// Where the state was that is lost.
+    lost_base: Option<LostBase>,
     entries: BTreeMap<u64, Entry>,
     /// The terms of entries that are lost, as far as they are known, and what else is known of them.
     lost: BTreeMap<u64, (u64, Option<EntryIdentity>)>,
@@ -85,18 +87,19 @@ impl Fragments {
     /// What the log gave back of a replica. `None` when its vote or the end of its log is lost: nobody can tell what it
     /// promised, and it does not come back under its id.
     pub(crate) fn of(group: RecoveredGroup, founding: Option<Base>) -> Option<Self> {
-        let RecoveredGroup { replica, incarnation, asset, hard_state, base, entries, damage } =
-            group;
+        let RecoveredGroup {
+            replica, incarnation, asset, hard_state, base, entries, damage, ..
+        } = group;
         let damage = damage.unwrap_or_default();
         if damage.lost_hard_state || damage.unknown_end {
             return None;
         }
-        let lost_base = damage.lost_base.map(|lost| (lost.index, (lost.term, None)));
+        let named_base = damage.lost_base.map(|lost| (lost.index, (lost.term, None)));
         let missing = damage.missing.iter().filter_map(|missing| {
             let identity = missing.identity?;
             Some((missing.from, (identity.term, Some(identity))))
         });
-        let mut lost: BTreeMap<_, _> = missing.chain(lost_base).collect();
+        let mut lost: BTreeMap<_, _> = missing.chain(named_base).collect();
         lost.remove(&0);
         let entries: BTreeMap<u64, Entry> =
             entries.into_iter().chain(damage.beyond).map(|entry| (entry.index, entry)).collect();
@@ -111,6 +114,7 @@ impl Fragments {
             asset,
             hard_state,
             base: None,
+            lost_base: damage.lost_base,
             entries,
             lost,
             last,
@@ -147,10 +151,45 @@ impl Fragments {
 
     /// The state of this replica is of no use: a peer's is needed.
     pub(crate) fn forget_state(&mut self) {
-        if let Some(base) = self.base.take().filter(|base| base.index > 0) {
-            self.lost.insert(base.index, (base.term, None));
+        if let Some(Base { index, term, .. }) = self.base.take() {
+            self.lost_base = Some(LostBase { index, term });
+            if index > 0 {
+                self.lost.insert(index, (term, None));
+            }
         }
         self.changed = true;
+    }
+
+    /// The log on disk does not have it any more.
+    pub(crate) fn is_elsewhere(&mut self) {
+        self.changed = true;
+    }
+
+    /// What is there and what is lost, as the log would give it back.
+    pub(crate) fn remains(&self) -> RecoveredGroup {
+        let named = self.lost.iter().filter(|(_, (_, identity))| identity.is_some());
+        let mut missing: BTreeMap<u64, Option<EntryIdentity>> =
+            named.map(|(index, (_, identity))| (*index, *identity)).collect();
+        if let Some(base) = &self.base {
+            let gaps = (base.index + 1..=self.last).filter(|i| !self.entries.contains_key(i));
+            gaps.for_each(|index| {
+                missing.entry(index).or_default();
+            });
+        }
+        let missing = missing.into_iter();
+        let missing = missing.map(|(at, identity)| MissingEntries { from: at, to: at, identity });
+        let lost_base = if self.base.is_some() { None } else { self.lost_base };
+        let damage = Damage { missing: missing.collect(), lost_base, ..Damage::default() };
+        RecoveredGroup {
+            replica: self.replica,
+            incarnation: self.incarnation,
+            asset: self.asset.clone(),
+            hard_state: self.hard_state,
+            base: self.base.clone(),
+            entries: self.entries.values().cloned().collect(),
+            damage: (damage != Damage::default()).then_some(damage),
+            aside: false,
+        }
     }
 
     /// Takes a peer's state, and what the log calls the replica if that is lost. What the log holds behind it stays, if it
@@ -224,7 +263,6 @@ impl Fragments {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use flotilla_disk::{Damage, LostBase, MissingEntries};
     use flotilla_raft::EntryKind;
     use proptest::prelude::*;
 
@@ -251,6 +289,7 @@ mod tests {
             base: Some(base(first)),
             entries,
             damage: Some(damage),
+            aside: false,
         }
     }
 
@@ -359,7 +398,11 @@ mod tests {
             let lost_base = base_gone.then_some(LostBase { index: b.index, term: b.term });
             let damage = Damage { missing, beyond, lost_base, ..Damage::default() };
             let mut fragments = Fragments::of(recovered(own_base, entries, damage), None).unwrap();
-            for _ in 0..100 {
+            for step in 0..100 {
+                // At any time, it may have to be set aside.
+                if step % 3 == 1 {
+                    fragments = Fragments::of(fragments.remains(), None).unwrap();
+                }
                 if fragments.lacks().is_none() {
                     break;
                 }

@@ -4,6 +4,7 @@
 //! batch, one bundle per peer, and the effects for clients. It is a pure function of its inputs, its clocks and its
 //! seed, but for reads of segment files through the [`Disk`].
 
+mod aside;
 mod catchup;
 mod fetching;
 mod files;
@@ -22,7 +23,7 @@ mod turn;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use flotilla_disk::{CreatedThrough, Disk, StoreError, StoreFile, StoreRecord};
+use flotilla_disk::{CreatedThrough, Disk, RecoveredGroup, StoreError, StoreFile, StoreRecord};
 use flotilla_raft::{GroupId, ReplicaId, Slot};
 
 use crate::random::Random;
@@ -104,11 +105,32 @@ impl std::iter::Sum for Totals {
 struct Ended {
     reason: String,
     replica: ReplicaId,
-    /// That in the log (0 if it cannot be read), if the log has the replica still: it is destroyed when its time has come,
-    /// like any other.
-    incarnation: Option<u64>,
     /// Whether it has forgotten what it promised, so that it needs a successor.
     lost: bool,
+    left: Left,
+}
+
+/// What is left of a replica that takes no part: it is destroyed when its time has come, like any other. With its
+/// incarnation, 0 if that cannot be read.
+enum Left {
+    /// Nothing.
+    Nothing,
+    /// The log has it.
+    InLog(u64),
+    /// The log has it, and this is it.
+    Known(Box<RecoveredGroup>),
+    /// It was set aside.
+    Aside(u64),
+}
+
+impl Left {
+    fn incarnation(&self) -> Option<u64> {
+        match self {
+            Self::Nothing => None,
+            Self::InLog(incarnation) | Self::Aside(incarnation) => Some(*incarnation),
+            Self::Known(remains) => Some(remains.incarnation),
+        }
+    }
 }
 
 /// A shard.

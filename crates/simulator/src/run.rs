@@ -205,7 +205,8 @@ impl Run {
         if *due <= now {
             *due = now + SECOND / 4;
             let totals: Totals = running.shards[shard].totals();
-            self.invariants.see(history, &Seen::Server { store, totals: &totals })?;
+            let hurt = self.faults.hurt.stores.contains(&store);
+            self.invariants.see(history, &Seen::Server { store, totals: &totals, hurt })?;
         }
         Ok(())
     }

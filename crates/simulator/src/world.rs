@@ -70,6 +70,8 @@ pub struct World {
     pub now: u64,
     /// The servers, whether or not they run.
     pub servers: BTreeMap<StoreId, Server>,
+    /// Who came after whom, where a server was wiped.
+    heirs: BTreeMap<StoreId, StoreId>,
     pub(crate) links: Links,
     /// Who says that it leads which group, and in which term.
     claims: BTreeMap<GroupId, BTreeMap<StoreId, u64>>,
@@ -96,6 +98,7 @@ impl World {
         Self {
             now: 0,
             servers: servers.collect(),
+            heirs: BTreeMap::new(),
             links: Links::default(),
             claims: BTreeMap::new(),
             calls: Calls::default(),
@@ -197,6 +200,22 @@ impl World {
     pub fn leader(&self, group: GroupId) -> Option<StoreId> {
         let claims = self.claims.get(&group)?;
         claims.iter().max_by_key(|(_, term)| **term).map(|(store, _)| *store)
+    }
+
+    /// Whether the meta group has a leader, and a voter on every server.
+    #[must_use]
+    pub fn meta_is_complete(&self) -> bool {
+        let Some(leader) = self.leader(GroupId::META) else { return false };
+        let mut views = self.shards(leader).iter().flat_map(Shard::replicas);
+        views.any(|view| {
+            let voters = &view.membership.voters;
+            let stores = voters.iter().filter_map(|r| view.membership.store_of(*r));
+            view.group == GroupId::META
+                && !view.membership.is_joint()
+                && stores.filter(|store| self.servers.contains_key(store)).count()
+                    == self.servers.len()
+                && voters.len() == self.servers.len()
+        })
     }
 
     /// All that say that they lead a group.

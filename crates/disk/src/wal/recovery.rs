@@ -45,6 +45,8 @@ pub struct RecoveredGroup {
     pub entries: Vec<Entry>,
     /// What is wrong with it, if anything is.
     pub damage: Option<Damage>,
+    /// It takes no part, and what there was of it was set aside: [`take_aside`](crate::take_aside) has it.
+    pub aside: bool,
 }
 
 /// What a replica has lost that it once had synced.
@@ -163,7 +165,12 @@ impl Bodies<'_> {
             base: None,
             entries: Vec::new(),
             damage: None,
+            aside: live.aside,
         };
+        if live.aside {
+            group.damage = (damage != Damage::default()).then_some(damage);
+            return Ok(group);
+        }
         self.root(live, &mut group, &mut damage)?;
         self.entries(live, &mut group, &mut damage)?;
         group.damage = (damage != Damage::default()).then_some(damage);

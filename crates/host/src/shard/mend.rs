@@ -23,7 +23,7 @@ const PATIENCE: u64 = 300 * MILLISECOND;
 
 /// A replica that is being made whole.
 pub(super) struct Mending {
-    fragments: Fragments,
+    pub(super) fragments: Fragments,
     /// What is lost, in words.
     pub(super) reason: String,
     stage: Stage,
@@ -32,6 +32,8 @@ pub(super) struct Mending {
     asked_at: u64,
     /// The segment that was put in its place last.
     placed: Option<SegmentSummary>,
+    /// Whether what is left is not in the log, but set aside.
+    pub(super) is_aside: bool,
 }
 
 /// What it waits for.
@@ -47,6 +49,10 @@ enum Stage {
 }
 
 impl Mending {
+    pub(super) fn is_writing(&self) -> bool {
+        matches!(self.stage, Stage::Writing)
+    }
+
     pub(super) fn replica(&self) -> ReplicaId {
         self.fragments.replica
     }
@@ -59,7 +65,13 @@ impl Mending {
 
 impl Shard {
     /// Something of a replica is lost that its peers have.
-    pub(super) fn begin_mending(&mut self, group: GroupId, fragments: Fragments, reason: String) {
+    pub(super) fn begin_mending(
+        &mut self,
+        group: GroupId,
+        fragments: Fragments,
+        reason: String,
+        is_aside: bool,
+    ) {
         let replica = fragments.replica;
         let asset = AssetRecord::decode(&fragments.asset).map(|record| record.name());
         let asset = asset.unwrap_or_else(|_| format!("group {group}"));
@@ -67,7 +79,7 @@ impl Shard {
         self.cx.notice(Notice::Damaged { asset, group, replica, what: reason.clone() });
         let (asked, asked_at, placed) = (None, 0, None);
         let stage = Stage::Writing;
-        let mending = Mending { fragments, reason, stage, asked, asked_at, placed };
+        let mending = Mending { fragments, reason, stage, asked, asked_at, placed, is_aside };
         self.mending.insert(group, mending);
         self.mend(group, None);
     }
@@ -184,11 +196,13 @@ impl Shard {
         let done = match std::mem::replace(&mut mending.stage, Stage::Writing) {
             Stage::Fetching(_, state) => {
                 let State { incarnation, asset, base, files, .. } = *state;
-                // What is in the files of a state counts only once the log has its base.
-                let ready = if files.is_empty() && base.index == 0 {
-                    Ok(())
-                } else {
+                let record = AssetRecord::decode(&asset);
+                let stream = record.is_ok_and(|r| matches!(r.kind, AssetKind::Stream { .. }));
+                // What is in the files of a stream's state counts only once the log has its base.
+                let ready = if stream && base.index > 0 {
                     staging.ready(disk, base.index, &files)
+                } else {
+                    Ok(())
                 };
                 ready.map(|()| mending.fragments.take_state(base, incarnation, &asset))
             }
@@ -243,6 +257,7 @@ impl Shard {
         match written {
             Ok(()) => {
                 mending.stage = Stage::Writing;
+                mending.is_aside = false;
                 mending.fragments.written();
                 self.cx.after.push(After::Mended { group });
             }

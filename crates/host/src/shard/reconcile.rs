@@ -7,7 +7,7 @@ use flotilla_meta::reconcile::StoreReconciler;
 use flotilla_meta::{Action, Incarnation, LocalReplica, NewReplica};
 use flotilla_raft::{GroupId, ReplicaId};
 
-use super::{Ended, Join, Shard};
+use super::{Ended, Join, Left, Shard};
 use crate::asset::{AssetKind, AssetRecord};
 use crate::notice::Notice;
 use crate::request::{Answer, CallId, MetaRequest, Request, StreamRequest};
@@ -124,7 +124,7 @@ impl Shard {
             (mending.replica(), mending.incarnation())
         } else {
             let ended = self.ended.get(&group)?;
-            (ended.replica, ended.incarnation?)
+            (ended.replica, ended.left.incarnation()?)
         };
         let mut incarnation = Incarnation(incarnation);
         if incarnation == Incarnation::default() {
@@ -149,7 +149,8 @@ impl Shard {
                 Action::Confirm { group, replica } => self.destroyed.push((group, replica)),
                 Action::Missing { group, replica } => {
                     if self.ended.get(&group).is_none_or(|ended| ended.replica != replica) {
-                        self.lose(group, replica, None, "nothing of it is here any more");
+                        let reason = "nothing of it is here any more";
+                        self.lose(group, replica, reason, Left::Nothing);
                         self.report_lost();
                     }
                 }
@@ -160,12 +161,12 @@ impl Shard {
     fn create_asset(&mut self, new: &NewReplica) {
         let LocalReplica { group, replica, incarnation } = new.local;
         let slot = group.slot();
-        if let Some(Ended { replica: before, incarnation, lost, .. }) = self.ended.get(&group) {
+        if let Some(Ended { replica: before, lost, .. }) = self.ended.get(&group) {
             if !lost || *before >= replica {
                 return;
             }
             // Meta has given its seat away. What is left of it could not even vote.
-            match incarnation.is_some().then(|| self.local(group)).flatten() {
+            match self.local(group) {
                 Some(left) => self.destroy(left),
                 None => drop(self.ended.remove(&group)),
             }
@@ -185,8 +186,9 @@ impl Shard {
             self.cx.notice(Notice::Text(format!("group {group} cannot be created here: {reason}")));
             // The log has it if it was asked to create it: that is to be waited for.
             let logged = After::Create { group, replica };
-            let incarnation = self.cx.after.contains(&logged).then_some(incarnation.0);
-            self.ended.insert(group, Ended { reason, replica, incarnation, lost: false });
+            let logged = self.cx.after.contains(&logged);
+            let left = if logged { Left::InLog(incarnation.0) } else { Left::Nothing };
+            self.ended.insert(group, Ended { reason, replica, lost: false, left });
             return;
         }
         if let Some(replica) = self.replicas.get_mut(group).filter(|_| preferred) {

@@ -8,7 +8,7 @@ use flotilla_meta::{ClusterId, Meta};
 use flotilla_raft::{Base, EntryKind, Group, GroupId, HardState, ReplicaId, Start};
 use flotilla_stream::{Consumer, Stream};
 
-use super::{Ended, Join, Shard, ShardOptions};
+use super::{Ended, Join, Left, Shard, ShardOptions};
 use crate::asset::{AssetKind, AssetRecord};
 use crate::consumer::ConsumerMachine;
 use crate::mend::Fragments;
@@ -57,9 +57,13 @@ impl Shard {
             all.iter_mut().for_each(|shard| shard.forgetful = true);
             if cluster.is_some() && !recovery.groups.contains_key(&GroupId::META) {
                 let meta = &mut all[shard_of(GroupId::META, shards)];
-                meta.lose(GroupId::META, ReplicaId::NONE, None, "it is not in the log any more");
+                let reason = "it is not in the log any more";
+                meta.lose(GroupId::META, ReplicaId::NONE, reason, Left::Nothing);
             }
         }
+        let aside = recovery.groups.iter().filter(|(_, recovered)| recovered.aside);
+        let aside: Vec<_> = aside.map(|(group, recovered)| (*group, recovered.replica)).collect();
+        super::aside::tidy(&**disk, &aside);
         let left = crate::stream::folders(&**disk).filter(|g| !recovery.groups.contains_key(g));
         for group in left {
             all[shard_of(group, shards)].files.left_behind(group);
@@ -77,14 +81,19 @@ impl Shard {
         if group != GroupId::META {
             self.created.raise(group.slot(), replica);
         }
+        if recovered.aside && recovered.damage.is_none() {
+            return self.take_up_aside(group, replica);
+        }
         let record = AssetRecord::decode(&recovered.asset);
         let founding = record.as_ref().ok();
         let founding = founding.map(|r| Base { membership: r.founding.clone(), ..Base::default() });
         if let Some(damage) = &recovered.damage {
             let reason = format!("its log is damaged: {damage:?}");
-            return match Fragments::of(recovered, founding) {
-                Some(fragments) => self.begin_mending(group, fragments, reason),
-                None => self.lose(group, replica, Some(incarnation), &reason),
+            return match Fragments::of(recovered.clone(), founding) {
+                Some(fragments) => self.begin_mending(group, fragments, reason, false),
+                None => {
+                    self.lose(group, replica, &reason, Left::Known(Box::new(recovered)));
+                }
             };
         }
         let opened = record.map_err(|error| OpenError::Hopeless(error.to_string()));
@@ -101,7 +110,7 @@ impl Shard {
             Err(damage) => {
                 let reason = damage.to_string();
                 let Some(fragments) = Fragments::of(recovered, founding) else { return };
-                return self.begin_mending(group, fragments, reason);
+                return self.begin_mending(group, fragments, reason, false);
             }
         };
         if let Err(reason) = taken {
@@ -117,26 +126,18 @@ impl Shard {
         incarnation: u64,
         reason: String,
     ) {
-        let incarnation = Some(incarnation);
-        let ended = Ended { reason: reason.clone(), replica, incarnation, lost: false };
+        let left = Left::InLog(incarnation);
+        let ended = Ended { reason: reason.clone(), replica, lost: false, left };
         self.ended.insert(group, ended);
         let asset = format!("group {group}");
         self.cx.notice(Notice::Ended { asset, replica, reason });
     }
 
-    /// A replica has forgotten what it promised: it never takes part again. `incarnation` is that in the log, if anything
-    /// of it is there.
-    pub(super) fn lose(
-        &mut self,
-        group: GroupId,
-        replica: ReplicaId,
-        incarnation: Option<u64>,
-        reason: &str,
-    ) {
+    /// A replica has forgotten what it promised: it never takes part again.
+    pub(super) fn lose(&mut self, group: GroupId, replica: ReplicaId, reason: &str, left: Left) {
         let reason = format!("it is lost: {reason}");
         self.damages += 1;
-        let ended = Ended { reason: reason.clone(), replica, incarnation, lost: true };
-        self.ended.insert(group, ended);
+        self.ended.insert(group, Ended { reason: reason.clone(), replica, lost: true, left });
         let asset = format!("group {group}");
         self.cx.notice(Notice::Ended { asset, replica, reason });
     }
@@ -229,6 +230,9 @@ impl Shard {
             self.created.raise(group.slot(), replica);
             self.cx.after.push(After::Create { group, replica });
         }
+        // What was being repaired was another one, which is out of the group.
+        self.mending.remove(&group);
+        self.repairs_of.remove(&group);
         let base = Base { membership: record.founding.clone(), ..Base::default() };
         let start = Start { base, hard_state: HardState::default(), entries: Vec::new() };
         let seat = Seat { group, replica, incarnation, asset };

@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use flotilla_disk::RecoveredGroup;
 use flotilla_raft::{Group, GroupId, Message, Poisoned, StepError, StoreId};
 
 use crate::bundle::{Lack, Say, Sleep};
@@ -29,6 +30,7 @@ pub(crate) trait Driven {
     fn be_eager(&mut self, within: u64, cx: &mut Cx);
     fn installed(&mut self, cx: &mut Cx) -> Result<(), Poisoned>;
     fn give(&mut self, lack: &Lack, cx: &mut Cx) -> Option<Say>;
+    fn remains(&self) -> RecoveredGroup;
 }
 
 impl<M: Machine> Driven for Replica<M> {
@@ -90,6 +92,11 @@ impl<M: Machine> Driven for Replica<M> {
 
     fn give(&mut self, lack: &Lack, cx: &mut Cx) -> Option<Say> {
         Self::give(self, lack, cx)
+    }
+
+    fn remains(&self) -> RecoveredGroup {
+        let named = (self.incarnation, self.asset.clone());
+        super::aside::remains_of(self.raft.id(), named, &self.raft, &self.base)
     }
 }
 

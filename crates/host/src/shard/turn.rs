@@ -5,7 +5,7 @@ use std::sync::Arc;
 use flotilla_disk::SegmentJob;
 use flotilla_raft::{GroupId, Poisoned};
 
-use super::{Ended, Input, Shard};
+use super::{Ended, Input, Left, Shard};
 use crate::bundle::unbundle;
 use crate::notice::Notice;
 use crate::replica::Replica;
@@ -152,6 +152,8 @@ impl Shard {
                 && let Some(meta) = &mut self.replicas.meta
             {
                 meta.checkpoint(true, &mut self.cx);
+            } else {
+                self.put_aside(*group);
             }
         }
     }
@@ -300,10 +302,11 @@ impl Shard {
 
     pub(super) fn end(&mut self, group: GroupId, reason: &str) {
         let replica = self.replicas.get(group).map(|r| r.raft().id()).unwrap_or_default();
-        let incarnation = self.local(group).map_or(0, |here| here.incarnation.0);
+        let remains = self.replicas.get(group).map(|replica| Box::new(replica.remains()));
+        let left = remains.map_or(Left::Nothing, Left::Known);
         if let Some(asset) = self.replicas.remove(group, &mut self.cx) {
-            let (reason, incarnation) = (reason.to_owned(), Some(incarnation));
-            let ended = Ended { reason: reason.clone(), replica, incarnation, lost: false };
+            let reason = reason.to_owned();
+            let ended = Ended { reason: reason.clone(), replica, lost: false, left };
             self.ended.insert(group, ended);
             self.repairs_of.remove(&group);
             self.cx.notice(Notice::Ended { asset, replica, reason });

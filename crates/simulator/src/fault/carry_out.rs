@@ -7,7 +7,7 @@ use flotilla_host::MILLISECOND;
 use flotilla_raft::{GroupId, StoreId};
 
 use super::restart::Crash;
-use super::{FaultKind, FaultPlan, Who};
+use super::{FaultKind, FaultPlan, Hurt, Who};
 use crate::world::{DiskPace, LinkFaults, World};
 
 /// Timers of faults begin with this number; each fault has as many as it has steps.
@@ -36,6 +36,8 @@ pub struct Faults {
     pub(super) restart_at: BTreeMap<StoreId, u64>,
     pub(super) down: BTreeMap<StoreId, u64>,
     pub(super) over: bool,
+    /// Whom damage met.
+    pub hurt: Hurt,
 }
 
 impl Faults {
@@ -54,6 +56,7 @@ impl Faults {
             restart_at: BTreeMap::new(),
             down: BTreeMap::new(),
             over: false,
+            hurt: Hurt::default(),
         }
     }
 
@@ -86,13 +89,15 @@ impl Faults {
 
     fn step(&mut self, fault: usize, step: u64, world: &mut World) {
         let Some(plan) = self.plans.get(fault).cloned() else { return };
-        if step == 0 && plan.kind.who().is_some_and(|who| resolve(who, world).is_empty()) {
+        let nobody = |who: &Who| resolve(who, world).is_empty();
+        let too_early = plan.kind.forgets() && !world.meta_is_complete();
+        if step == 0 && (too_early || plan.kind.who().is_some_and(nobody)) {
             return world.at(world.now + AGAIN, STEPS + fault as u64 * MOST_STEPS);
         }
         if step == 0 {
             world.trace.note(world.now, || format!("fault: {:?}", plan.kind));
         }
-        if self.network(fault, step, &plan.kind, world) {
+        if self.network(fault, step, &plan.kind, world) || self.damage(fault, &plan.kind, world) {
             return;
         }
         match &plan.kind {
@@ -211,7 +216,7 @@ impl Faults {
     }
 
     /// Whom a fault meets now: of these, those that run.
-    fn meet(&mut self, fault: usize, who: &Who, world: &World) -> Vec<StoreId> {
+    pub(super) fn meet(&mut self, fault: usize, who: &Who, world: &World) -> Vec<StoreId> {
         let stores = resolve(who, world);
         if !stores.is_empty() {
             self.fired.insert(fault);
@@ -222,8 +227,8 @@ impl Faults {
 }
 
 fn resolve(who: &Who, world: &World) -> Vec<StoreId> {
-    let stores = match who {
-        Who::These(stores) => stores.clone(),
+    let stores: Vec<StoreId> = match who {
+        Who::These(stores) => stores.iter().map(|store| world.heir(*store)).collect(),
         Who::MetaLeader => world.leader(GroupId::META).into_iter().collect(),
         Who::StreamLeader => world.some_leader().into_iter().collect(),
     };

@@ -4,7 +4,7 @@ use flotilla_host::{Input, Join, MILLISECOND, MetaRequest, Request};
 use flotilla_raft::{Membership, ReplicaId, StoreId};
 
 use super::event::Event;
-use super::{Happening, World};
+use super::{Happening, Server, World};
 
 impl World {
     /// Starts a server on what its disk holds.
@@ -60,6 +60,23 @@ impl World {
             server.disk.power_loss(seed);
         }
         self.trace.note(self.now, || format!("{store} lost power"));
+    }
+
+    /// A server that was killed comes back under its name with an empty disk: as another store, which is returned.
+    pub fn wipe(&mut self, store: StoreId) -> StoreId {
+        let heir = StoreId(store.0 + 100);
+        if let Some(server) = self.servers.remove(&store) {
+            self.servers.insert(heir, Server::named(heir, server.name));
+            self.heirs.insert(store, heir);
+        }
+        self.trace.note(self.now, || format!("{store} is wiped, and {heir} now"));
+        heir
+    }
+
+    /// Who bears the name that a store had in the beginning.
+    #[must_use]
+    pub fn heir(&self, store: StoreId) -> StoreId {
+        self.heirs.get(&store).map_or(store, |heir| self.heir(*heir))
     }
 
     /// The server lives no more: nobody leads on it, and its links end.

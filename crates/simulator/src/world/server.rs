@@ -30,6 +30,7 @@ pub struct WorldOptions {
 /// A server.
 pub struct Server {
     pub(crate) store: StoreId,
+    pub(crate) name: String,
     /// Its disk.
     pub disk: Arc<MemDisk>,
     pub(crate) boot: u64,
@@ -61,8 +62,13 @@ pub(crate) struct Running {
 
 impl Server {
     pub(super) fn new(store: StoreId) -> Self {
+        Self::named(store, format!("n{}", store.0))
+    }
+
+    pub(super) fn named(store: StoreId, name: String) -> Self {
         Self {
             store,
+            name,
             disk: Arc::new(MemDisk::new()),
             boot: 0,
             clock: Wrong::default(),
@@ -70,10 +76,6 @@ impl Server {
             paused_until: 0,
             running: None,
         }
-    }
-
-    pub(crate) fn name(&self) -> String {
-        format!("n{}", self.store.0)
     }
 
     /// Whether it lives, in the life `boot`.
@@ -92,7 +94,7 @@ impl Server {
     pub(crate) fn info(&self) -> ServerInfo {
         let limits =
             PeerLimits { jetstream: true, max_file_store: Some(1 << 40), ..PeerLimits::default() };
-        let (name, cluster) = (self.name(), "C1".to_owned());
+        let (name, cluster) = (self.name.clone(), "C1".to_owned());
         ServerInfo { store: self.store, name, cluster, tags: Vec::new(), limits }
     }
 
