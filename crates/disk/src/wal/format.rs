@@ -256,6 +256,18 @@ mod tests {
     }
 
     #[test]
+    fn the_version_before_is_read_and_a_later_one_refused() {
+        for (version, known) in [(1, true), (2, true), (3, false)] {
+            let mut bytes = head().encode(99);
+            bytes[4] = version;
+            let check = check(&bytes, 99).to_le_bytes();
+            bytes[HEADER - 8..HEADER].copy_from_slice(&check);
+            let read = if known { Ok(head()) } else { Err(u16::from(version)) };
+            assert_eq!(Head::decode(&bytes, 99), Some(read));
+        }
+    }
+
+    #[test]
     fn no_flipped_bit_and_no_foreign_store_passes() {
         let bytes = head().encode(99);
         assert_eq!(Head::decode(&bytes, 98), None);

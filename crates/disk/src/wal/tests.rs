@@ -259,3 +259,27 @@ fn a_client_cannot_smuggle_a_batch_in_its_payload() {
     let group = &opened(&disk).1.groups[&G];
     assert_eq!((indexes(&group.entries), &group.damage), (vec![1, 2, 3, 4], &None));
 }
+
+#[test]
+fn a_replica_that_was_set_aside_holds_up_nothing_and_can_come_back() {
+    let disk = MemDisk::new();
+    let mut wal = with_entries(&disk, 20);
+    let mut aside = WalBatch::new();
+    aside.aside(G, R);
+    assert!(aside.relieves());
+    wal.append(&disk, &[aside]).unwrap();
+    drop(wal);
+    let (mut wal, recovery) = opened(&disk);
+    let group = &recovery.groups[&G];
+    assert!(group.aside && group.damage.is_none() && group.entries.is_empty());
+    assert_eq!(group.replica, R);
+    // It comes back as a base, and what follows it.
+    write_base(&disk, &mut wal, G, 18, u64::MAX);
+    (19..=20).for_each(|index| drop(append_entry(&disk, &mut wal, G, index)));
+    drop(wal);
+    let (_, recovery) = opened(&disk);
+    let group = &recovery.groups[&G];
+    assert!(!group.aside && group.damage.is_none());
+    assert_eq!(group.base.as_ref().map(|base| base.index), Some(18));
+    assert_eq!(group.entries, [entry(1, 19), entry(1, 20)]);
+}
