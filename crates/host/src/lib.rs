@@ -35,6 +35,7 @@ pub use bundle::{
     Taken, Unknown, addressed, unbundle,
 };
 pub use consumer::ConsumerInput;
+pub use flotilla_disk::Room;
 pub use liveness::{Detector, Sign, WATCH_TICK};
 pub use meta::MetaFeed;
 pub use notice::Notice;

@@ -42,6 +42,28 @@ pub enum Notice {
         /// Which replica.
         replica: ReplicaId,
     },
+    /// What a replica here holds is damaged.
+    Damaged {
+        /// Which group, in words.
+        asset: String,
+        /// Which group.
+        group: GroupId,
+        /// Which replica.
+        replica: ReplicaId,
+        /// What, and where.
+        what: String,
+    },
+    /// What was damaged is whole again.
+    Repaired {
+        /// Which group, in words.
+        asset: String,
+        /// Which group.
+        group: GroupId,
+        /// Which replica.
+        replica: ReplicaId,
+        /// What, and from where.
+        what: String,
+    },
     /// A peer sent what cannot be.
     Refused {
         /// Which group.
@@ -72,6 +94,12 @@ impl std::fmt::Display for Notice {
                 f,
                 "Replica {replica} of group {group} is unknown to the cluster; it is kept in quarantine"
             ),
+            Self::Damaged { asset, replica, what, .. } => {
+                write!(f, "Replica {replica} of {asset} is damaged: {what}")
+            }
+            Self::Repaired { asset, replica, what, .. } => {
+                write!(f, "Replica {replica} of {asset} is repaired: {what}")
+            }
             Self::Refused { group, reason } => write!(f, "Group {group}: refused: {reason}"),
             Self::Text(text) => f.write_str(text),
         }

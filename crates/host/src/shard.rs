@@ -11,6 +11,7 @@ mod observe;
 mod reconcile;
 mod recover;
 mod replicas;
+mod room;
 mod sleep;
 mod tend;
 mod turn;
@@ -67,6 +68,14 @@ pub struct Totals {
     pub ended: Vec<(GroupId, String)>,
     /// Replicas that applied what their leader applied, and came to another state.
     pub diverged: Vec<GroupId>,
+    /// Replicas that are being repaired from their peers, and why.
+    pub mending: Vec<(GroupId, String)>,
+    /// Pieces of damage that were found since the start.
+    pub damages: u64,
+    /// Of these, how many were repaired.
+    pub repairs: u64,
+    /// Bytes that were verified in the background.
+    pub scrubbed: u64,
 }
 
 impl std::iter::Sum for Totals {
@@ -81,6 +90,10 @@ impl std::iter::Sum for Totals {
             sum.bytes += part.bytes;
             sum.ended.extend(part.ended);
             sum.diverged.extend(part.diverged);
+            sum.mending.extend(part.mending);
+            sum.damages += part.damages;
+            sum.repairs += part.repairs;
+            sum.scrubbed += part.scrubbed;
             sum
         })
     }
@@ -178,6 +191,7 @@ impl Shard {
             bytes: states().map(|s| s.bytes).sum(),
             diverged: self.replicas.iter().filter(|(_, r)| r.differs()).map(|(g, _)| g).collect(),
             ended: self.ended.iter().map(|(group, e)| (*group, e.reason.clone())).collect(),
+            ..Totals::default()
         }
     }
 
