@@ -1,4 +1,4 @@
-//! The text format of Prometheus, as much of it as is needed: <https://prometheus.io/docs/instrumenting/exposition_formats>.
+//! The text format of Prometheus, version 0.0.4, as much of it as is needed.
 
 use std::fmt::{Display, Write as _};
 
