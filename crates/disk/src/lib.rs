@@ -7,6 +7,7 @@
 //! Rules that hold everywhere here: nothing that is read back is served unverified; damage is reported exactly
 //! and never repaired by guessing; what one call acknowledged survives a power loss at any later call.
 
+mod aside;
 mod disk;
 mod fields;
 mod mem_disk;
@@ -15,12 +16,14 @@ mod segment;
 mod store;
 mod wal;
 
+pub use aside::{forget_aside, set_aside, take_aside};
 pub use disk::{Disk, DiskError, FileId};
 pub use mem_disk::{Failure, MemDisk, Operation};
 pub use seeded::Seeded;
 pub use segment::{
-    DamagedRange, OpenedSegments, ReadError, SegmentError, SegmentJob, SegmentOptions,
-    SegmentRecord, SegmentRecordMeta, SegmentStore, SegmentSummary, Staging, StagingError,
+    DamagedRange, DamagedSegment, OpenedSegments, ReadError, Scrubbed, SegmentError, SegmentJob,
+    SegmentOptions, SegmentRecord, SegmentRecordMeta, SegmentStore, SegmentSummary, Staging,
+    StagingError,
 };
 pub use store::{CreatedThrough, MAX_BOOTSTRAP, StoreError, StoreFile, StoreRecord};
 pub use wal::{

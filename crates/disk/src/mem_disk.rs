@@ -3,7 +3,9 @@
 //! It keeps apart what a process sees and what a power loss leaves, so that recovery can be tested at
 //! every disk call: see [`MemDisk::crash_at`] and [`MemDisk::power_loss`].
 
+mod contents;
 mod fault;
+mod inode;
 mod power;
 #[cfg(test)]
 mod tests;
@@ -16,6 +18,7 @@ pub use fault::{Failure, Operation};
 
 use crate::disk::{Disk, DiskError, FileId, parent};
 use fault::Faults;
+use inode::Inode;
 
 /// A [`Disk`] in memory. Clones are the same disk.
 #[derive(Clone, Default)]
@@ -39,21 +42,11 @@ struct NameChange {
     names: Vec<(String, Option<Node>)>,
 }
 
-/// A change of contents that a power loss may undo in whole or in part.
-#[derive(Clone, Debug)]
-enum Change {
-    Write { offset: u64, data: Vec<u8> },
-    Truncate(u64),
-}
-
-#[derive(Default)]
-struct Inode {
-    /// What the process reads.
-    live: Vec<u8>,
-    /// What the platters hold for certain.
-    durable: Vec<u8>,
-    /// What was done to `live` since the last good sync.
-    pending: Vec<Change>,
+/// An open file, and what goes wrong.
+struct Opened<'a> {
+    inode: &'a mut Inode,
+    path: &'a str,
+    faults: &'a mut Faults,
 }
 
 #[derive(Default)]
@@ -102,22 +95,13 @@ impl State {
         }
     }
 
-    /// The inode behind an open file, with its path for messages.
-    fn opened(
-        &mut self,
-        file: FileId,
-        operation: &'static str,
-    ) -> Result<(&mut Inode, &str), DiskError> {
+    fn opened(&mut self, file: FileId, name: &'static str) -> Result<Opened<'_>, DiskError> {
         let Some((inode, path)) = self.open.get(&file) else {
             let path = format!("file {}", file.0);
-            return Err(DiskError::Io { operation, path, reason: "not open".into() });
+            return Err(DiskError::Io { operation: name, path, reason: "not open".into() });
         };
         let inode = self.inodes.entry(*inode).or_default();
-        Ok((inode, path))
-    }
-
-    fn path_of(&self, file: FileId) -> String {
-        self.open.get(&file).map_or_else(|| format!("file {}", file.0), |(_, path)| path.clone())
+        Ok(Opened { inode, path, faults: &mut self.faults })
     }
 
     fn change_names(&mut self, dirs: [&str; 2], names: Vec<(String, Option<Node>)>) {
@@ -151,48 +135,24 @@ impl State {
             Node::File(inode) => self.inodes.get(inode),
             Node::Dir => None,
         });
-        linked.map(|inode| inode.live.len() as u64).sum()
+        linked.map(|inode| inode.live().len() as u64).sum()
     }
 
     /// Takes an error that was asked for, after doing as much of a write as it says.
-    fn write(&mut self, file: FileId, offset: u64, data: &[u8]) -> Result<(), DiskError> {
-        let path = self.path_of(file);
-        let failure = self.faults.check(Operation::Write, &path);
-        let keep = match &failure {
-            Ok(()) => data.len(),
-            Err(failed) => failed.written.min(data.len()),
-        };
+    fn write(&mut self, file: FileId, offset: u64, parts: &[IoSlice<'_>]) -> Result<(), DiskError> {
         let room = self.capacity.map(|c| c.saturating_sub(self.used()));
-        let (inode, _) = self.opened(file, "write")?;
-        let grows = (offset + keep as u64).saturating_sub(inode.live.len() as u64);
+        let Opened { inode, path, faults } = self.opened(file, "write")?;
+        let failure = faults.check(Operation::Write, path);
+        let len = parts.iter().map(|part| part.len()).sum();
+        let keep = failure.as_ref().map_or_else(|failed| failed.written.min(len), |()| len);
+        let grows = (offset + keep as u64).saturating_sub(inode.live().len() as u64);
         if room.is_some_and(|room| grows > room) {
-            return Err(DiskError::NoSpace { operation: "write", path });
+            return Err(DiskError::NoSpace { operation: "write", path: path.to_owned() });
         }
         if keep > 0 {
-            let data = data.get(..keep).unwrap_or_default().to_vec();
-            let change = Change::Write { offset, data };
-            change.apply(&mut inode.live);
-            inode.pending.push(change);
+            inode.write(usize::try_from(offset).unwrap_or(usize::MAX), parts, keep);
         }
         failure.map_err(|failed| failed.error)
-    }
-}
-
-impl Change {
-    fn apply(&self, contents: &mut Vec<u8>) {
-        match self {
-            Self::Write { offset, data } => {
-                let start = usize::try_from(*offset).unwrap_or(usize::MAX);
-                let end = start.saturating_add(data.len());
-                if contents.len() < end {
-                    contents.resize(end, 0);
-                }
-                if let Some(place) = contents.get_mut(start..end) {
-                    place.copy_from_slice(data);
-                }
-            }
-            Self::Truncate(len) => contents.resize(usize::try_from(*len).unwrap_or(usize::MAX), 0),
-        }
     }
 }
 
@@ -238,14 +198,9 @@ impl Disk for MemDisk {
 
     fn read_at(&self, file: FileId, offset: u64, buf: &mut [u8]) -> Result<usize, DiskError> {
         let mut state = self.state();
-        let path = state.path_of(file);
-        state.faults.check(Operation::Read, &path).map_err(|failed| failed.error)?;
-        let (inode, _) = state.opened(file, "read")?;
-        let start = usize::try_from(offset).unwrap_or(usize::MAX);
-        let there = inode.live.get(start..).unwrap_or_default();
-        let n = there.len().min(buf.len());
-        buf.iter_mut().zip(there).for_each(|(to, from)| *to = *from);
-        Ok(n)
+        let Opened { inode, path, faults } = state.opened(file, "read")?;
+        faults.check(Operation::Read, path).map_err(|failed| failed.error)?;
+        Ok(inode.live().read(usize::try_from(offset).unwrap_or(usize::MAX), buf))
     }
 
     fn write_vectored_at(
@@ -254,27 +209,21 @@ impl Disk for MemDisk {
         offset: u64,
         parts: &[IoSlice<'_>],
     ) -> Result<(), DiskError> {
-        let mut data = Vec::with_capacity(parts.iter().map(|part| part.len()).sum());
-        parts.iter().for_each(|part| data.extend_from_slice(part));
-        self.state().write(file, offset, &data)
+        self.state().write(file, offset, parts)
     }
 
     fn sync_data(&self, file: FileId) -> Result<(), DiskError> {
         let mut state = self.state();
-        let path = state.path_of(file);
-        let verdict = state.faults.check(Operation::Sync, &path);
-        let (inode, _) = state.opened(file, "sync")?;
-        let pending = std::mem::take(&mut inode.pending);
-        match verdict {
+        let Opened { inode, path, faults } = state.opened(file, "sync")?;
+        match faults.check(Operation::Sync, path) {
             Ok(()) => {
-                pending.iter().for_each(|change| change.apply(&mut inode.durable));
+                inode.sync();
                 Ok(())
             }
             Err(failed) => {
-                // After a crash nothing happened; after an EIO the kernel calls the pages clean: a later
-                // sync returns Ok and what was written is still not on the disk.
-                if failed.crashed {
-                    inode.pending = pending;
+                // After a crash nothing happened.
+                if !failed.crashed {
+                    inode.fail_sync();
                 }
                 Err(failed.error)
             }
@@ -282,18 +231,14 @@ impl Disk for MemDisk {
     }
 
     fn len(&self, file: FileId) -> Result<u64, DiskError> {
-        let mut state = self.state();
-        Ok(state.opened(file, "len")?.0.live.len() as u64)
+        Ok(self.state().opened(file, "len")?.inode.live().len() as u64)
     }
 
     fn truncate(&self, file: FileId, len: u64) -> Result<(), DiskError> {
         let mut state = self.state();
-        let path = state.path_of(file);
-        state.faults.check(Operation::Truncate, &path).map_err(|failed| failed.error)?;
-        let (inode, _) = state.opened(file, "truncate")?;
-        let change = Change::Truncate(len);
-        change.apply(&mut inode.live);
-        inode.pending.push(change);
+        let Opened { inode, path, faults } = state.opened(file, "truncate")?;
+        faults.check(Operation::Truncate, path).map_err(|failed| failed.error)?;
+        inode.truncate(usize::try_from(len).unwrap_or(usize::MAX));
         Ok(())
     }
 
@@ -363,7 +308,9 @@ impl Disk for MemDisk {
             .partition(|change| change.dirs.iter().any(|d| d == dir));
         synced.iter().for_each(|change| apply_names(&mut state.durable, &change.names));
         state.pending = rest;
-        state.forget_unreachable();
+        if synced.iter().any(|change| change.names.iter().any(|(_, node)| node.is_none())) {
+            state.forget_unreachable();
+        }
         Ok(())
     }
 

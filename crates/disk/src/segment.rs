@@ -8,6 +8,7 @@ mod job;
 mod load;
 mod read;
 mod record;
+mod repair;
 mod staging;
 #[cfg(test)]
 mod tests;
@@ -24,6 +25,7 @@ pub use job::SegmentJob;
 pub use load::{DamagedRange, OpenedSegments};
 pub use read::ReadError;
 pub use record::{SegmentRecord, SegmentRecordMeta};
+pub use repair::{DamagedSegment, Scrubbed};
 pub use staging::{Staging, StagingError};
 pub use transfer::SegmentSummary;
 
@@ -103,6 +105,8 @@ struct Segment {
     slots: Vec<Slot>,
     /// What of it is known to be lost.
     damage: Vec<DamagedRange>,
+    /// Something of it could not be read, or was not as it was written.
+    rotten: bool,
 }
 
 /// A record that is not known to be durable in its file.
@@ -143,6 +147,8 @@ pub struct SegmentStore {
     in_flight: Option<InFlight>,
     /// Segments of which flushed records are being dropped or erased, by job: one job for each.
     rewriting: BTreeMap<u64, u64>,
+    /// Segments that are being checked, by job: first sequence, and bytes of records.
+    scrubbing: BTreeMap<u64, (u64, u64)>,
     next_job: u64,
     reader: Reader,
 }
@@ -327,6 +333,12 @@ impl Segment {
             sealed: false,
             slots: Vec::new(),
             damage: Vec::new(),
+            rotten: false,
         }
+    }
+
+    /// Whether a peer's copy is needed.
+    fn is_hurt(&self) -> bool {
+        self.rotten || !self.damage.is_empty()
     }
 }

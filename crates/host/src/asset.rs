@@ -72,6 +72,19 @@ pub(crate) enum AssetRecordError {
 }
 
 impl AssetRecord {
+    /// What it is, in words.
+    pub(crate) fn name(&self) -> String {
+        match &self.kind {
+            AssetKind::Meta { .. } => "the meta group".to_owned(),
+            AssetKind::Stream { account, config, .. } => {
+                format!("stream '{account} > {}'", config.name)
+            }
+            AssetKind::Consumer { account, stream, config, .. } => {
+                format!("consumer '{account} > {stream} > {}'", config.name)
+            }
+        }
+    }
+
     pub(crate) fn encode(&self) -> Bytes {
         let mut bytes = vec![ASSET_VERSION];
         // Plain data into memory: it cannot fail.

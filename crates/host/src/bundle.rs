@@ -6,6 +6,7 @@
 //! the bundle's head. What is said about no single group has group 0, and is for every shard.
 
 mod frame;
+mod mending;
 
 use std::collections::BTreeMap;
 
@@ -17,6 +18,7 @@ use serde::{Deserialize, Serialize};
 use crate::share::Share;
 
 pub use frame::{BUNDLE_VERSION, Bundle, BundleError, addressed, unbundle};
+pub use mending::{Entries, Lack, Segment, State};
 
 /// One thing said about one group.
 #[derive(Clone, Debug, PartialEq)]
@@ -41,6 +43,14 @@ pub enum Say {
     Piece(Piece),
     /// The offered state is in place, or cannot be taken.
     Taken(Taken),
+    /// A part of the replica here is lost: who has it?
+    Lack(Lack),
+    /// A state, for who has lost its own.
+    State(Box<State>),
+    /// Entries, for who has lost them.
+    Entries(Entries),
+    /// A segment that can be fetched, by who has lost its own.
+    Segment(Segment),
 }
 
 /// See [`Say::Unknown`].
@@ -101,7 +111,7 @@ pub struct Offer {
 pub struct Fetch {
     /// Who asks.
     pub from: ReplicaId,
-    /// The index of the offer.
+    /// The index of the offer; 0 for a segment alone.
     pub index: u64,
     /// Which segment.
     pub first_seq: u64,

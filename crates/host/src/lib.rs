@@ -15,6 +15,7 @@ mod asset;
 mod bundle;
 mod consumer;
 mod liveness;
+mod mend;
 mod meta;
 mod notice;
 mod peers;
@@ -31,12 +32,13 @@ mod timers;
 mod turn;
 
 pub use bundle::{
-    BUNDLE_VERSION, Bundle, BundleError, Digest, Digests, Fetch, Offer, Piece, PieceAt, Say, Sleep,
-    Taken, Unknown, addressed, unbundle,
+    BUNDLE_VERSION, Bundle, BundleError, Digest, Digests, Entries, Fetch, Lack, Offer, Piece,
+    PieceAt, Say, Segment, Sleep, State, Taken, Unknown, addressed, unbundle,
 };
 pub use consumer::ConsumerInput;
 pub use flotilla_disk::Room;
 pub use liveness::{Detector, Sign, WATCH_TICK};
+pub use mend::{At, Part};
 pub use meta::MetaFeed;
 pub use notice::Notice;
 pub use peers::{PeerChange, PeerTable};
@@ -45,9 +47,7 @@ pub use request::{
     Answer, Call, CallId, ClusterAnswer, ConsumerAnswer, ConsumerRequest, Get, MemberAnswer,
     MetaRequest, Request, StoredMessage, StreamAnswer, StreamRequest,
 };
-pub use shard::{
-    Addressee, Input, Join, RecoverError, ReplicaView, Shard, ShardOptions, StateView, Totals,
-};
+pub use shard::{Addressee, Input, Join, ReplicaView, Shard, ShardOptions, StateView, Totals};
 pub use share::{Share, shard_of};
 pub use standings::Standings;
 pub use stream::Inbound;

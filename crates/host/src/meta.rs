@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use bytes::Bytes;
 use flotilla_jsapi::{ApiError, ErrorKind};
 use flotilla_meta::{Delta, Meta, MetaError, Reply};
-use flotilla_raft::{Entry, GroupId, Membership, StoreId};
+use flotilla_raft::{Entry, GroupId, Membership, ReplicaId};
 
 use crate::notice::Notice;
 use crate::replica::{Machine, Replica};
@@ -65,8 +65,8 @@ pub(crate) struct MetaMachine {
     pub(crate) feed: Vec<MetaFeed>,
     fed: u64,
     pub(crate) steward: Steward,
-    /// Seats whose replica is reported lost.
-    pub(crate) missing: BTreeSet<(GroupId, StoreId)>,
+    /// Replicas that their stores report as lost.
+    missing: BTreeSet<(GroupId, ReplicaId)>,
     pub(crate) unique_tag: Option<String>,
 }
 
@@ -197,11 +197,25 @@ impl Replica<MetaMachine> {
             MetaRequest::Barrier | MetaRequest::Info => {
                 self.read(Call { id: call, request: Request::Meta(request) });
             }
+            MetaRequest::ReportLost { replicas } => {
+                self.learn_missing(replicas);
+                cx.out.answers.push((call, Answer::Done));
+            }
             MetaRequest::StepDown { preferred } => {
                 let answer = self.step_down(preferred, cx);
                 cx.out.answers.push((call, answer));
             }
             request => self.plan_and_propose(Asked { call, request, plans: 0 }, cx),
+        }
+    }
+
+    /// The steward gives lost replicas successors. Their stores report them again and again, to whoever leads.
+    fn learn_missing(&mut self, replicas: Vec<(GroupId, ReplicaId)>) {
+        let MetaMachine { meta, missing, .. } = &mut self.machine;
+        missing.extend(replicas);
+        missing.retain(|(g, r)| meta.asset(*g).is_some_and(|asset| asset.group().desires(*r)));
+        if !missing.is_empty() {
+            self.machine.steward.begin();
         }
     }
 

@@ -42,7 +42,14 @@ pub enum Notice {
         /// Which replica.
         replica: ReplicaId,
     },
-    /// What a replica here holds is damaged.
+    /// A peer sent what cannot be.
+    Refused {
+        /// Which group.
+        group: GroupId,
+        /// What was wrong.
+        reason: String,
+    },
+    /// Something of a replica is lost or cannot be read here.
     Damaged {
         /// Which group, in words.
         asset: String,
@@ -50,10 +57,10 @@ pub enum Notice {
         group: GroupId,
         /// Which replica.
         replica: ReplicaId,
-        /// What, and where.
+        /// What is lost.
         what: String,
     },
-    /// What was damaged is whole again.
+    /// What was lost is here again, from peers.
     Repaired {
         /// Which group, in words.
         asset: String,
@@ -61,15 +68,8 @@ pub enum Notice {
         group: GroupId,
         /// Which replica.
         replica: ReplicaId,
-        /// What, and from where.
+        /// What was lost.
         what: String,
-    },
-    /// A peer sent what cannot be.
-    Refused {
-        /// Which group.
-        group: GroupId,
-        /// What was wrong.
-        reason: String,
     },
     /// Everything else.
     Text(String),
@@ -94,13 +94,16 @@ impl std::fmt::Display for Notice {
                 f,
                 "Replica {replica} of group {group} is unknown to the cluster; it is kept in quarantine"
             ),
+            Self::Refused { group, reason } => write!(f, "Group {group}: refused: {reason}"),
             Self::Damaged { asset, replica, what, .. } => {
-                write!(f, "Replica {replica} of {asset} is damaged: {what}")
+                write!(
+                    f,
+                    "Replica {replica} of {asset} is damaged and is repaired from its peers: {what}"
+                )
             }
             Self::Repaired { asset, replica, what, .. } => {
                 write!(f, "Replica {replica} of {asset} is repaired: {what}")
             }
-            Self::Refused { group, reason } => write!(f, "Group {group}: refused: {reason}"),
             Self::Text(text) => f.write_str(text),
         }
     }

@@ -89,6 +89,13 @@ impl PeerTable {
         self.tight.is_empty()
     }
 
+    /// The server that lives behind `after`, in the order of all servers, or the first one; never `me`.
+    #[must_use]
+    pub(crate) fn next_alive(&self, after: Option<StoreId>, me: StoreId) -> Option<StoreId> {
+        let others = || self.alive().filter(|store| *store != me);
+        others().find(|store| Some(*store) > after).or_else(|| others().next())
+    }
+
     /// The servers that live.
     pub fn alive(&self) -> impl Iterator<Item = StoreId> {
         self.peers.iter().filter(|(_, p)| p.alive).map(|(store, _)| *store)

@@ -1,6 +1,7 @@
 //! One replica on this server: its Raft group, its machine, and what passes between them.
 
 mod base;
+mod give;
 mod lead;
 mod reads;
 mod rest;
@@ -53,6 +54,11 @@ pub(crate) trait Machine {
     /// `None` when they are not all there any more: a newer base is to be offered.
     fn files(&mut self, _base: &Base, _cx: &mut Cx) -> Option<Vec<SegmentSummary>> {
         Some(Vec::new())
+    }
+
+    /// The segment that holds `seq`, as far as `through`, for a peer that has lost it.
+    fn spare(&mut self, _seq: u64, _through: u64, _cx: &mut Cx) -> Option<SegmentSummary> {
+        None
     }
 
     /// Replaces the state by the one at `index`, given by a peer; the record that says so is on stable storage.

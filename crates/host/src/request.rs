@@ -45,6 +45,18 @@ pub enum MetaRequest {
         /// Whether a removed store may come back.
         rejoin: bool,
     },
+    /// A member's replica of the meta group is lost, and it needs a new one.
+    Renew {
+        /// The member.
+        store: StoreId,
+        /// Names the loss, so that asking again gives the same replica.
+        loss: u64,
+    },
+    /// Replicas on a store are lost: they have forgotten what they promised, and need successors.
+    ReportLost {
+        /// Which replicas of which groups.
+        replicas: Vec<(GroupId, ReplicaId)>,
+    },
     /// Creates a stream, or finds it.
     CreateStream {
         /// The account.

@@ -4,12 +4,17 @@
 //! batch, one bundle per peer, and the effects for clients. It is a pure function of its inputs, its clocks and its
 //! seed, but for reads of segment files through the [`Disk`].
 
+mod aside;
 mod catchup;
+mod fetching;
 mod files;
 mod input;
+mod lost;
+mod mend;
 mod observe;
 mod reconcile;
 mod recover;
+mod repair;
 mod replicas;
 mod room;
 mod sleep;
@@ -19,8 +24,7 @@ mod turn;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use flotilla_disk::{CreatedThrough, Disk, StoreError, StoreFile, StoreRecord};
-use flotilla_meta::LocalReplica;
+use flotilla_disk::{CreatedThrough, Disk, RecoveredGroup, StoreError, StoreFile, StoreRecord};
 use flotilla_raft::{GroupId, ReplicaId, Slot};
 
 use crate::random::Random;
@@ -33,7 +37,6 @@ use crate::turn::{After, Cx, Output, WalTicket};
 
 pub use input::{Addressee, Input, Join};
 pub use observe::{ReplicaView, StateView};
-pub use recover::RecoverError;
 pub(crate) use replicas::Replicas;
 
 /// What a shard is told about its server.
@@ -66,16 +69,16 @@ pub struct Totals {
     pub bytes: u64,
     /// Replicas that take no part any more, and why.
     pub ended: Vec<(GroupId, String)>,
+    /// Replicas of which something is being repaired from peers, and what.
+    pub mending: Vec<(GroupId, String)>,
+    /// Pieces of damage found since the start.
+    pub damages: u64,
+    /// Pieces repaired since the start.
+    pub repairs: u64,
+    /// Bytes of segments checked in the background since the start.
+    pub scrubbed: u64,
     /// Replicas that applied what their leader applied, and came to another state.
     pub diverged: Vec<GroupId>,
-    /// Replicas that are being repaired from their peers, and why.
-    pub mending: Vec<(GroupId, String)>,
-    /// Pieces of damage that were found since the start.
-    pub damages: u64,
-    /// Of these, how many were repaired.
-    pub repairs: u64,
-    /// Bytes that were verified in the background.
-    pub scrubbed: u64,
 }
 
 impl std::iter::Sum for Totals {
@@ -89,11 +92,11 @@ impl std::iter::Sum for Totals {
             sum.messages += part.messages;
             sum.bytes += part.bytes;
             sum.ended.extend(part.ended);
-            sum.diverged.extend(part.diverged);
             sum.mending.extend(part.mending);
             sum.damages += part.damages;
             sum.repairs += part.repairs;
             sum.scrubbed += part.scrubbed;
+            sum.diverged.extend(part.diverged);
             sum
         })
     }
@@ -102,8 +105,33 @@ impl std::iter::Sum for Totals {
 /// A replica that takes no part any more.
 struct Ended {
     reason: String,
-    /// It, if the log has it still: it is destroyed when its time has come, like any other.
-    here: Option<LocalReplica>,
+    replica: ReplicaId,
+    /// Whether it has forgotten what it promised, so that it needs a successor.
+    lost: bool,
+    left: Left,
+}
+
+/// What is left of a replica that takes no part: it is destroyed when its time has come, like any other. With its
+/// incarnation, 0 if that cannot be read.
+enum Left {
+    /// Nothing.
+    Nothing,
+    /// The log has it.
+    InLog(u64),
+    /// The log has it, and this is it.
+    Known(Box<RecoveredGroup>),
+    /// It was set aside.
+    Aside(u64),
+}
+
+impl Left {
+    fn incarnation(&self) -> Option<u64> {
+        match self {
+            Self::Nothing => None,
+            Self::InLog(incarnation) | Self::Aside(incarnation) => Some(*incarnation),
+            Self::Known(remains) => Some(remains.incarnation),
+        }
+    }
 }
 
 /// A shard.
@@ -148,6 +176,18 @@ pub struct Shard {
     destroyed: Vec<(GroupId, ReplicaId)>,
     /// Replicas that take no part any more, and why.
     ended: BTreeMap<GroupId, Ended>,
+    /// Replicas that take no part until they are whole again.
+    mending: BTreeMap<GroupId, mend::Mending>,
+    /// Streams with a damaged segment.
+    repairs_of: BTreeMap<GroupId, repair::Repair>,
+    scrubber: repair::Scrubber,
+    /// The log lost what may have told of replicas: until meta says which there were, none is created.
+    forgetful: bool,
+    /// Names what this life of the store finds lost.
+    loss: u64,
+    damages: u64,
+    repairs: u64,
+    scrubbed: u64,
     reconcile_all: bool,
 }
 
@@ -191,8 +231,17 @@ impl Shard {
             bytes: states().map(|s| s.bytes).sum(),
             diverged: self.replicas.iter().filter(|(_, r)| r.differs()).map(|(g, _)| g).collect(),
             ended: self.ended.iter().map(|(group, e)| (*group, e.reason.clone())).collect(),
-            ..Totals::default()
+            mending: self.mending(),
+            damages: self.damages,
+            repairs: self.repairs,
+            scrubbed: self.scrubbed,
         }
+    }
+
+    fn mending(&self) -> Vec<(GroupId, String)> {
+        let whole = self.mending.iter().map(|(group, mending)| (*group, mending.reason.clone()));
+        let parts = self.repairs_of.iter().map(|(group, repair)| (*group, repair.reason()));
+        whole.chain(parts).collect()
     }
 
     fn empty(
@@ -204,6 +253,8 @@ impl Shard {
     ) -> Self {
         let record = store_file.lock().unwrap_or_else(PoisonError::into_inner).record().clone();
         let store = record.store_id;
+        let mut random = Random::new(options.seed.wrapping_add(share.shard() as u64));
+        let loss = 1 + random.below(u64::MAX);
         let cx = Cx {
             now,
             store,
@@ -211,7 +262,7 @@ impl Shard {
             thresholds: options.thresholds,
             movable: 0,
             peers: crate::peers::PeerTable::default(),
-            random: Random::new(options.seed.wrapping_add(share.shard() as u64)),
+            random,
             out: Output::default(),
             wal: flotilla_disk::WalBatch::new(),
             after: Vec::new(),
@@ -241,6 +292,14 @@ impl Shard {
             meta_current_at: None,
             destroyed: Vec::new(),
             ended: BTreeMap::new(),
+            mending: BTreeMap::new(),
+            repairs_of: BTreeMap::new(),
+            scrubber: repair::Scrubber::default(),
+            forgetful: false,
+            loss,
+            damages: 0,
+            repairs: 0,
+            scrubbed: 0,
             reconcile_all: false,
         }
     }

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use flotilla_meta::{AssetChange, Delta, LiveAsset, Standing};
-use flotilla_raft::{GroupId, StoreId};
+use flotilla_meta::{AssetChange, Delta, Incarnation, LiveAsset, Standing};
+use flotilla_raft::{GroupId, ReplicaId, StoreId};
 
 use crate::meta::MetaMachine;
 use crate::replica::Replica;
@@ -102,6 +102,29 @@ impl Known {
     /// How a group stands.
     pub(crate) fn standing(&self, group: GroupId) -> &Standing {
         self.groups.get(&group).unwrap_or(&Standing::Unknown)
+    }
+
+    /// Of which life of its asset a replica is, if meta knows it.
+    pub(crate) fn incarnation_of(&self, group: GroupId, replica: ReplicaId) -> Option<Incarnation> {
+        let (holders, incarnation) = match self.standing(group) {
+            Standing::Live(asset) => (asset.group.holders(), asset.group.incarnation),
+            Standing::Deleted(tombstone) => (tombstone.holders.clone(), tombstone.incarnation),
+            Standing::Unknown => return None,
+        };
+        holders.contains_key(&replica).then_some(incarnation)
+    }
+
+    /// Every replica that meta ever put on `store` and that is not confirmed to be gone.
+    pub(crate) fn replicas_on(&self, store: StoreId) -> impl Iterator<Item = (GroupId, ReplicaId)> {
+        self.groups.iter().flat_map(move |(group, standing)| {
+            let holders = match standing {
+                Standing::Live(asset) => asset.group.holders(),
+                Standing::Deleted(tombstone) => tombstone.holders.clone(),
+                Standing::Unknown => BTreeMap::new(),
+            };
+            let here = holders.into_iter().filter(move |(_, on)| *on == store);
+            here.map(|(replica, _)| (*group, replica))
+        })
     }
 
     /// The asset of a group, if it lives.

@@ -8,15 +8,19 @@ mod apply;
 mod checkpoint;
 mod publish;
 mod room;
-mod staging;
+pub(crate) mod staging;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use flotilla_disk::{Disk, SegmentOptions, SegmentStore, SegmentSummary, Staging};
+use flotilla_disk::{
+    Disk, SegmentError, SegmentOptions, SegmentStore, SegmentSummary, Staging, StagingError,
+};
 use flotilla_raft::GroupId;
-use flotilla_stream::{Applied, RecordMeta, SequenceRange, Stream, Timestamp, message_size};
+use flotilla_stream::{
+    Applied, RecordMeta, RestoreError, SequenceRange, Stream, Timestamp, message_size,
+};
 
 use crate::request::CallId;
 use crate::time::GroupTime;
@@ -102,6 +106,31 @@ impl StreamMachine {
     }
 }
 
+/// Why a stream does not open, and what would help.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum OpenError {
+    /// Messages are missing: the segment that holds the first of them has to come from a peer.
+    #[error("its segments lost messages, the first is {seq}")]
+    Segment {
+        /// That one.
+        seq: u64,
+        /// The last message that the base knows of.
+        through: u64,
+    },
+    /// Base and segments contradict each other: both have to come from a peer.
+    #[error("its state is damaged: {0}")]
+    State(String),
+    /// A peer's copy would not help.
+    #[error("{0}")]
+    Hopeless(String),
+}
+
+impl From<SegmentError> for OpenError {
+    fn from(error: SegmentError) -> Self {
+        Self::Hopeless(error.to_string())
+    }
+}
+
 /// Opens a stream at a base: its segments through the base's last sequence, and the index that they give.
 pub(crate) fn open(
     disk: &dyn Disk,
@@ -109,9 +138,13 @@ pub(crate) fn open(
     index: u64,
     state: &Bytes,
     options: SegmentOptions,
-) -> Result<(Stream, SegmentStore), String> {
-    Staging::new(group).switch(disk, index).map_err(|e| e.to_string())?;
-    let (_, last, storage) = Stream::extent_of_base(state).map_err(|e| e.to_string())?;
+) -> Result<(Stream, SegmentStore), OpenError> {
+    let damaged = |error: RestoreError| OpenError::State(error.to_string());
+    Staging::new(group).switch(disk, index).map_err(|error| match error {
+        StagingError::Disk(error) => OpenError::Hopeless(error.to_string()),
+        error => OpenError::State(error.to_string()),
+    })?;
+    let (_, last, storage) = Stream::extent_of_base(state).map_err(damaged)?;
     let mut records = Vec::new();
     let opened = SegmentStore::open(disk, group, last, options, &mut |meta| {
         let (headers, payload) = (meta.headers_len as usize, meta.payload_len as usize);
@@ -119,15 +152,18 @@ pub(crate) fn open(
         let time = Timestamp(meta.time);
         let size = u32::try_from(size).unwrap_or(u32::MAX);
         records.push(RecordMeta { seq: meta.seq, time, subject: meta.subject, size });
-    })
-    .map_err(|e| e.to_string())?;
+    })?;
     if let Some(damage) = opened.damage.first() {
-        let n = opened.damage.len();
-        let (first, last) = (damage.first, damage.last);
-        return Err(format!("its segments lost {n} ranges, the first from {first} to {last}"));
+        return Err(OpenError::Segment { seq: damage.first, through: last });
     }
-    let stream = Stream::restore(state, records).map_err(|e| e.to_string())?;
-    Ok((stream, opened.store))
+    match Stream::restore(state, records) {
+        Ok(stream) => Ok((stream, opened.store)),
+        Err(RestoreError::Missing(ranges)) => {
+            let seq = ranges.first().map_or(1, |range| range.first);
+            Err(OpenError::Segment { seq, through: last })
+        }
+        Err(error) => Err(damaged(error)),
+    }
 }
 
 /// The groups that have files here.
@@ -142,8 +178,6 @@ pub(crate) fn open_empty(
     disk: &dyn Disk,
     group: GroupId,
     options: SegmentOptions,
-) -> Result<SegmentStore, String> {
-    SegmentStore::open(disk, group, 0, options, &mut |_| ())
-        .map(|opened| opened.store)
-        .map_err(|e| e.to_string())
+) -> Result<SegmentStore, OpenError> {
+    Ok(SegmentStore::open(disk, group, 0, options, &mut |_| ())?.store)
 }

@@ -2,6 +2,8 @@
 
 use flotilla_disk::SegmentOptions;
 
+use crate::time::SECOND;
+
 /// The sizes. Their defaults are for servers; smaller ones make rare things frequent, in simulation.
 #[derive(Clone, Copy, Debug)]
 pub struct Thresholds {
@@ -19,10 +21,15 @@ pub struct Thresholds {
     pub consumer_base: usize,
     /// Log in memory at which the meta group writes a base.
     pub meta_base: usize,
+    /// How many bytes of segments a shard reads in a second to check them; 0 is none.
+    pub scrub_rate: u64,
+    /// The least time from the begin of one round of checks to that of the next, in nanoseconds.
+    pub scrub_pause: u64,
 }
 
 impl Default for Thresholds {
-    /// Flushes of 8 MiB; 16 MiB in flight; logs of 32 MiB, of 1 MiB for small states; bases of consumers after 64 KiB, of meta after 4 MiB.
+    /// Flushes of 8 MiB; 16 MiB in flight; logs of 32 MiB, of 1 MiB for small states; bases of consumers after 64 KiB, of meta
+    /// after 4 MiB; checks of 4 MiB a second, and a round a day at most.
     fn default() -> Self {
         Self {
             segments: SegmentOptions::default(),
@@ -32,6 +39,8 @@ impl Default for Thresholds {
             small_log: 1 << 20,
             consumer_base: 64 << 10,
             meta_base: 4 << 20,
+            scrub_rate: 4 << 20,
+            scrub_pause: 24 * 3600 * SECOND,
         }
     }
 }

@@ -109,6 +109,8 @@ pub(crate) enum After {
     Base { group: GroupId, index: u64 },
     /// A state that a peer gave.
     Install { group: GroupId },
+    /// The log of a replica that is whole again.
+    Mended { group: GroupId },
     /// The creation of a replica.
     Create { group: GroupId, replica: ReplicaId },
     /// The end of a replica: its files may go.

@@ -9,9 +9,7 @@ use bytes::Bytes;
 use flotilla_disk::{
     Disk, DiskError, Pressure, Room, StoreError, StoreFile, StoreRecord, Wal, WalError, WalOptions,
 };
-use flotilla_host::{
-    Answer, Input, Join, RecoverError, Shard, ShardOptions, Thresholds, Totals, WalTicket,
-};
+use flotilla_host::{Answer, Input, Join, Shard, ShardOptions, Thresholds, Totals, WalTicket};
 use flotilla_meta::{PeerLimits, ServerInfo};
 use flotilla_raft::{Slot, StoreId};
 use flotilla_server_core::RouterHandle;
@@ -77,9 +75,6 @@ pub enum OpenError {
     /// The log.
     #[error(transparent)]
     Wal(#[from] WalError),
-    /// What the log gave back.
-    #[error(transparent)]
-    Recover(#[from] RecoverError),
     /// A thread cannot be started.
     #[error("a thread cannot be started: {0}")]
     Thread(std::io::Error),
@@ -145,7 +140,7 @@ pub fn open_on(disk: Arc<dyn Disk>, options: JetStreamOptions) -> Result<Opened,
     };
     let count = options.shards.clamp(1, Slot::COUNT);
     let now = clock.now();
-    let shards = Shard::recover(&shard_options, count, &disk, store_file, recovery, now)?;
+    let shards = Shard::recover(&shard_options, count, &disk, store_file, recovery, now);
     Ok(Opened { options, disk, wal, record, shards, clock, boot })
 }
 

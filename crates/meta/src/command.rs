@@ -73,6 +73,13 @@ pub enum Command {
         /// started.
         rejoin: bool,
     },
+    /// The replica of the meta group that a member had is lost: it gets a new one, under a new id.
+    RenewReplica {
+        /// Whose.
+        store: StoreId,
+        /// Names the loss, so that a request that comes twice gives one replica; never 0.
+        loss: u64,
+    },
     /// A member's tags, limits or name changed.
     UpdateServer {
         /// The new values.

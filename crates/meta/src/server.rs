@@ -50,6 +50,9 @@ pub struct Server {
     pub limits: PeerLimits,
     /// Its replica of the meta group.
     pub replica: ReplicaId,
+    /// The loss that the last new replica was given for; see [`Command::RenewReplica`](crate::Command).
+    #[serde(default)]
+    pub renewed: u64,
     /// When it registered.
     pub joined: Timestamp,
     /// Whether it still belongs.

@@ -1,12 +1,16 @@
 //! Faults as data: what goes wrong, when, and for how long.
 
 mod carry_out;
+mod damage;
+mod network;
+mod restart;
 
 use flotilla_disk::Seeded;
 use flotilla_host::{MILLISECOND, SECOND};
 use flotilla_raft::StoreId;
 
 pub use carry_out::Faults;
+pub use damage::{FileClass, Harm, Hurt};
 
 use crate::plan::index;
 
@@ -71,6 +75,45 @@ pub enum FaultKind {
     ShortWrite { who: Who, calls: u64, bytes: usize, down: u64 },
     /// The disk is full.
     FullDisk { who: Who, lasting: u64 },
+    /// A file is damaged: while the server is down, or while it runs.
+    Damage { who: Who, class: FileClass, harm: Harm, place: u64, down: Option<u64> },
+    /// Everything on the disk is gone; the server comes back under its name with an empty one.
+    Wipe { who: Who, down: u64 },
+}
+
+impl FaultKind {
+    /// Whether servers forget by it what they promised. A meta group of two would be lost with one.
+    fn forgets(&self) -> bool {
+        let log = |class: &FileClass| *class == FileClass::Log;
+        matches!(self, Self::Wipe { .. })
+            || matches!(self, Self::Damage { class, .. } if log(class))
+    }
+
+    /// Whom it meets, unless it is the network.
+    fn who(&self) -> Option<&Who> {
+        match self {
+            Self::Kill { who, .. }
+            | Self::PowerLoss { who, .. }
+            | Self::Crash { who, .. }
+            | Self::CrashInRecovery { who, .. }
+            | Self::Pause { who, .. }
+            | Self::ClockJump { who, .. }
+            | Self::ClockDrift { who, .. }
+            | Self::SlowDisk { who, .. }
+            | Self::HungDisk { who, .. }
+            | Self::SyncError { who, .. }
+            | Self::ShortWrite { who, .. }
+            | Self::FullDisk { who, .. }
+            | Self::Damage { who, .. }
+            | Self::Wipe { who, .. } => Some(who),
+            Self::Partition { .. }
+            | Self::OneWay { .. }
+            | Self::Ring { .. }
+            | Self::Flapping { .. }
+            | Self::BadLinks { .. }
+            | Self::BrokenLinks { .. } => None,
+        }
+    }
 }
 
 /// Up to six faults.
@@ -82,6 +125,8 @@ pub(crate) fn draw_faults(random: &mut Seeded, servers: u64, lasts: u64) -> Vec<
             FaultPlan { at, kind: draw_kind(random, servers) }
         })
         .collect();
+    let rest = 6 - faults.len();
+    faults.extend(damage::draw(random, servers, lasts).into_iter().take(rest));
     faults.sort_by_key(|fault| fault.at);
     faults
 }

@@ -11,8 +11,9 @@ mod i09_leader_reads;
 mod i10_meta_and_disks;
 mod i13_bounds;
 mod i14_honest_stops;
+mod i15_damage_is_repaired;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use flotilla_disk::Pin;
 use flotilla_host::{ReplicaView, StoredMessage, Totals};
@@ -88,6 +89,8 @@ pub enum Seen<'a> {
         store: StoreId,
         /// What its shards hold.
         totals: &'a Totals,
+        /// Whether something of its disk was damaged.
+        hurt: bool,
     },
     /// Everything has come to rest.
     Final(&'a Final),
@@ -104,6 +107,8 @@ pub struct Final {
     pub replicas: BTreeMap<StoreId, BTreeMap<GroupId, ReplicaId>>,
     /// The names in each store's directory of streams.
     pub folders: BTreeMap<StoreId, Vec<String>>,
+    /// Groups of which so much was damaged that nobody could repair it, and that say so: they have no leader.
+    pub beyond_repair: BTreeSet<GroupId>,
 }
 
 /// A stream as one replica has it.
@@ -155,6 +160,7 @@ impl Default for Invariants {
             Box::new(i10_meta_and_disks::MetaAndDisks),
             Box::new(i13_bounds::Bounds),
             Box::new(i14_honest_stops::HonestStops),
+            Box::new(i15_damage_is_repaired::DamageIsRepaired),
         ])
     }
 }

@@ -7,6 +7,10 @@ use anyhow::{Context, Result, ensure};
 use clap::Parser;
 use simulator::{Plan, did_enough, run, run_all};
 
+/// A run makes and frees millions of small things.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Runs whole clusters from seeds, and looks whether they keep what they promise.
 #[derive(Parser)]
 #[command(name = "simulator")]

@@ -91,6 +91,8 @@ impl Plan {
             small_log: [2 << 10, 64 << 10][index(random.below(2))],
             consumer_base: [1 << 10, 64 << 10][index(random.below(2))],
             meta_base: [4 << 10, 4 << 20][index(random.below(2))],
+            scrub_rate: 64 << 10,
+            scrub_pause: 2 * SECOND,
         };
         let world = WorldOptions { wal: (file, file * 8, file * 16), thresholds };
         Self { seed, servers, lasts, load, faults, world }

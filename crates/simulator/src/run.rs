@@ -5,8 +5,8 @@ mod rest;
 
 use std::collections::BTreeMap;
 
-use flotilla_host::{SECOND, Totals};
-use flotilla_raft::{GroupId, StoreId};
+use flotilla_host::{ReplicaView, SECOND, Totals};
+use flotilla_raft::{GroupId, HardState, ReplicaId, Role, StoreId};
 
 use crate::client::{self, Clients};
 use crate::fault::{FaultKind, Faults};
@@ -17,6 +17,9 @@ use crate::world::{Happening, World};
 
 /// How long the cluster gets to become whole once nothing goes wrong any more.
 const HEALING: u64 = 90 * SECOND;
+
+/// How long faults that found nobody to meet, or no disk call to crash at, are waited for.
+const LATE_FAULTS: u64 = 5 * SECOND;
 
 /// What a run did.
 #[derive(Clone, Debug, Default)]
@@ -56,11 +59,38 @@ pub struct Run {
     pub(crate) clients: Clients,
     pub(crate) faults: Faults,
     pub(crate) invariants: Invariants,
-    terms: BTreeMap<GroupId, u64>,
+    /// Of each group that there was, the greatest term that somebody served in, and the most that somebody applied.
+    groups: BTreeMap<GroupId, (u64, u64)>,
     work: Work,
     /// How many messages consumers said they still have.
     pub(crate) left: BTreeMap<GroupId, u64>,
     totals_at: BTreeMap<(StoreId, usize), u64>,
+    /// The replicas of each shard as they were shown to the invariants: most turns change one, or none.
+    seen: BTreeMap<(StoreId, usize), Vec<Standing>>,
+}
+
+/// All that an invariant looks at in a replica, in one life of its server.
+#[derive(PartialEq, Eq)]
+struct Standing {
+    boot: u64,
+    replica: (GroupId, ReplicaId),
+    role: (Role, bool),
+    hard_state: HardState,
+    log: (u64, u64),
+    state_hash: u64,
+}
+
+impl Standing {
+    fn of(boot: u64, view: &ReplicaView<'_>) -> Self {
+        Self {
+            boot,
+            replica: (view.group, view.replica),
+            role: (view.role, view.serves),
+            hard_state: view.hard_state,
+            log: (view.applied, view.last_index),
+            state_hash: view.state_hash,
+        }
+    }
 }
 
 /// Runs a plan to its end.
@@ -90,16 +120,20 @@ impl Run {
             clients,
             faults,
             invariants: Invariants::default(),
-            terms: BTreeMap::new(),
+            groups: BTreeMap::new(),
             work: Work::default(),
             left: BTreeMap::new(),
             totals_at: BTreeMap::new(),
+            seen: BTreeMap::new(),
         }
     }
 
     fn play(&mut self, plan: &Plan) -> Result<(), Violation> {
         self.world.found();
         self.until(plan.lasts)?;
+        while !self.faults.not_fired().is_empty() && self.world.now < plan.lasts + LATE_FAULTS {
+            self.until(self.world.now + SECOND / 10)?;
+        }
         self.clients.finishing = true;
         self.faults.heal(&mut self.world);
         let now = self.world.now;
@@ -145,15 +179,21 @@ impl Run {
         let Some(server) = self.world.servers.get(&store) else { return Ok(()) };
         let Some(running) = &server.running else { return Ok(()) };
         let history = &self.clients.history;
-        for view in running.shards[shard].replicas() {
+        let known = self.seen.entry((store, shard)).or_default();
+        for (n, view) in running.shards[shard].replicas().enumerate() {
+            let standing = Standing::of(running.boot, &view);
+            if known.get(n) == Some(&standing) {
+                continue;
+            }
+            known.truncate(n);
+            known.push(standing);
             let seen = Seen::Replica { store, boot: running.boot, view: &view };
             self.invariants.see(history, &seen)?;
-            if view.serves {
-                let term = self.terms.entry(view.group).or_default();
-                if *term < view.hard_state.term {
-                    self.work.leader_changes += u64::from(*term > 0);
-                    *term = view.hard_state.term;
-                }
+            let (term, applied) = self.groups.entry(view.group).or_default();
+            *applied = (*applied).max(view.applied);
+            if view.serves && *term < view.hard_state.term {
+                self.work.leader_changes += u64::from(*term > 0);
+                *term = view.hard_state.term;
             }
         }
         let used = running.log.wal.used();
@@ -165,7 +205,8 @@ impl Run {
         if *due <= now {
             *due = now + SECOND / 4;
             let totals: Totals = running.shards[shard].totals();
-            self.invariants.see(history, &Seen::Server { store, totals: &totals })?;
+            let hurt = self.faults.hurt.stores.contains(&store);
+            self.invariants.see(history, &Seen::Server { store, totals: &totals, hurt })?;
         }
         Ok(())
     }
@@ -179,14 +220,7 @@ impl Run {
         self.work.faults = (self.faults.count(), all);
         self.work.time = self.world.now;
         self.work.turns = self.world.turns;
-        let mut applied: BTreeMap<GroupId, u64> = BTreeMap::new();
-        for store in self.world.stores() {
-            for view in self.world.shards(store).iter().flat_map(flotilla_host::Shard::replicas) {
-                let most = applied.entry(view.group).or_default();
-                *most = (*most).max(view.applied);
-            }
-        }
-        self.work.commits = applied.values().sum();
+        self.work.commits = self.groups.values().map(|(_, applied)| applied).sum();
         let last = self.world.trace.last().map(str::to_owned).collect();
         Outcome { work: self.work, violation, hash: self.world.trace.hash(), last }
     }

@@ -6,6 +6,7 @@
 mod calls;
 mod clock;
 mod event;
+mod life;
 mod links;
 mod log;
 mod server;
@@ -14,10 +15,8 @@ mod watch;
 use std::collections::BTreeMap;
 
 use flotilla_disk::Seeded;
-use flotilla_host::{
-    Answer, Input, Join, MILLISECOND, MetaRequest, Notice, Output, Publish, Request, Shard,
-};
-use flotilla_raft::{GroupId, Membership, ReplicaId, StoreId};
+use flotilla_host::{Answer, Input, MILLISECOND, Notice, Output, Publish, Shard};
+use flotilla_raft::{GroupId, StoreId};
 use flotilla_stream::Timestamp;
 
 pub use calls::CallNumber;
@@ -71,6 +70,8 @@ pub struct World {
     pub now: u64,
     /// The servers, whether or not they run.
     pub servers: BTreeMap<StoreId, Server>,
+    /// Who came after whom, where a server was wiped.
+    heirs: BTreeMap<StoreId, StoreId>,
     pub(crate) links: Links,
     /// Who says that it leads which group, and in which term.
     claims: BTreeMap<GroupId, BTreeMap<StoreId, u64>>,
@@ -97,6 +98,7 @@ impl World {
         Self {
             now: 0,
             servers: servers.collect(),
+            heirs: BTreeMap::new(),
             links: Links::default(),
             claims: BTreeMap::new(),
             calls: Calls::default(),
@@ -172,7 +174,9 @@ impl World {
             Event::LinkStalls { a, b, epoch } => self.link_stalls(a, b, epoch),
             Event::LinkUp { a, b, epoch } => self.link_up(a, b, epoch),
             Event::CallArrives { to, number } => self.call_arrives(to, number),
-            Event::AnswerArrives { number, answer } => self.answer_arrives(number, answer),
+            Event::AnswerArrives { number, answer } => {
+                self.answer_arrives(number, answer.map(|answer| *answer));
+            }
             Event::CallExpires { number } => self.answer_arrives(number, None),
             Event::Register { store, boot } => self.register(store, boot),
         }
@@ -196,6 +200,22 @@ impl World {
     pub fn leader(&self, group: GroupId) -> Option<StoreId> {
         let claims = self.claims.get(&group)?;
         claims.iter().max_by_key(|(_, term)| **term).map(|(store, _)| *store)
+    }
+
+    /// Whether the meta group has a leader, and a voter on every server.
+    #[must_use]
+    pub fn meta_is_complete(&self) -> bool {
+        let Some(leader) = self.leader(GroupId::META) else { return false };
+        let mut views = self.shards(leader).iter().flat_map(Shard::replicas);
+        views.any(|view| {
+            let voters = &view.membership.voters;
+            let stores = voters.iter().filter_map(|r| view.membership.store_of(*r));
+            view.group == GroupId::META
+                && !view.membership.is_joint()
+                && stores.filter(|store| self.servers.contains_key(store)).count()
+                    == self.servers.len()
+                && voters.len() == self.servers.len()
+        })
     }
 
     /// All that say that they lead a group.
@@ -238,7 +258,11 @@ impl World {
         let Some(next) = running.next_turn.get_mut(shard) else { return };
         if next.is_none_or(|next| due < next) {
             *next = Some(due);
-            self.schedule(due, Event::Turn { store, boot, shard });
+            let looks = &mut running.looks[shard];
+            if looks.iter().all(|look| due < *look) {
+                looks.push(due);
+                self.schedule(due, Event::Turn { store, boot, shard });
+            }
         }
     }
 
@@ -248,7 +272,11 @@ impl World {
         let wall = self.wall(offset);
         let Some(server) = self.servers.get_mut(&store).filter(|s| s.lives(boot)) else { return };
         let Some(running) = &mut server.running else { return };
+        running.looks[shard].retain(|look| *look > now);
         if running.next_turn[shard].take_if(|due| *due <= now).is_none() {
+            if let Some(later) = running.next_turn[shard].take() {
+                self.turn_at(store, shard, later);
+            }
             return;
         }
         let time = running.clock.now(now, wall);
@@ -311,87 +339,6 @@ impl World {
         }
     }
 
-    /// Starts a server on what its disk holds.
-    ///
-    /// # Errors
-    /// It does not start, and says why.
-    pub fn start(&mut self, store: StoreId) -> Result<(), String> {
-        let seed = self.random.next_u64();
-        let options = self.options;
-        let now = self.now;
-        let Some(offset) = self.servers.get(&store).map(|s| s.clock.offset) else { return Ok(()) };
-        let wall = self.wall(offset);
-        let Some(server) = self.servers.get_mut(&store) else { return Ok(()) };
-        if server.running.is_some() {
-            return Ok(());
-        }
-        server.start(seed, &options, now, wall)?;
-        let (boot, shards) = (server.boot, server.shards().len());
-        self.trace.note(now, || format!("{store} starts, life {boot}, {shards} shards"));
-        for shard in 0..shards {
-            self.turn_at(store, shard, now);
-        }
-        for delay in [Event::Beat { store, boot }, Event::Watch { store, boot }] {
-            let at = self.soon(0, 50_000);
-            self.schedule(at, delay);
-        }
-        let at = self.soon(1_000, 100_000);
-        self.schedule(at, Event::Register { store, boot });
-        self.schedule(now, Event::LogWork { store, boot });
-        for other in self.stores().into_iter().filter(|other| *other != store) {
-            self.reconnect(store, other);
-        }
-        Ok(())
-    }
-
-    /// Ends a server's process. Its disk keeps what was written.
-    pub fn kill(&mut self, store: StoreId) {
-        let Some(server) = self.servers.get_mut(&store) else { return };
-        if server.running.take().is_none() {
-            return;
-        }
-        server.disk.restart();
-        server.paused_until = 0;
-        self.trace.note(self.now, || format!("{store} is killed"));
-        self.forget(store);
-    }
-
-    /// Ends it with its power: what was not synced may be lost, torn or reordered.
-    pub fn power_loss(&mut self, store: StoreId) {
-        self.kill(store);
-        let seed = self.random.next_u64();
-        if let Some(server) = self.servers.get_mut(&store) {
-            server.disk.power_loss(seed);
-        }
-        self.trace.note(self.now, || format!("{store} lost power"));
-    }
-
-    /// The server lives no more: nobody leads on it, and its links end.
-    fn forget(&mut self, store: StoreId) {
-        for claims in self.claims.values_mut() {
-            claims.remove(&store);
-        }
-        for other in self.stores().into_iter().filter(|other| *other != store) {
-            self.disconnect(store, other);
-        }
-    }
-
-    /// The machine crashed at the disk call that was ordered.
-    pub(crate) fn crashed(&mut self, store: StoreId) {
-        self.end(store, "crashed at a disk call".to_owned());
-    }
-
-    /// The server's process ends by itself.
-    pub(crate) fn end(&mut self, store: StoreId, why: String) {
-        let Some(server) = self.servers.get_mut(&store) else { return };
-        if server.running.take().is_none() {
-            return;
-        }
-        self.trace.note(self.now, || format!("{store} ends: {why}"));
-        self.forget(store);
-        self.tell(Happening::Ended(store, why));
-    }
-
     /// The shards of a server that runs.
     #[must_use]
     pub fn shards(&self, store: StoreId) -> &[Shard] {
@@ -402,34 +349,5 @@ impl World {
     #[must_use]
     pub fn runs(&self, store: StoreId) -> bool {
         self.servers.get(&store).is_some_and(|s| s.running.is_some())
-    }
-
-    /// Founds the cluster on the first server; the others register, as any server does at its start.
-    pub fn found(&mut self) {
-        for store in self.stores() {
-            if let Err(reason) = self.start(store) {
-                self.tell(Happening::Ended(store, reason));
-            }
-        }
-        let replica = ReplicaId(1);
-        let founding = Membership {
-            voters: vec![replica],
-            stores: [(replica, StoreId(1))].into(),
-            ..Membership::default()
-        };
-        self.give(StoreId(1), Input::Join(Join { cluster: 77, replica, founding }));
-    }
-
-    /// A server asks to belong to the cluster, until it is answered.
-    fn register(&mut self, store: StoreId, boot: u64) {
-        let Some(server) = self.servers.get(&store).filter(|s| s.lives(boot)) else { return };
-        if server.is_registered() {
-            return;
-        }
-        let info = server.info();
-        let request = Request::Meta(MetaRequest::Register { info, rejoin: true });
-        self.call_to_register(store, boot, request);
-        let again = self.now + 2_000 * MILLISECOND;
-        self.schedule(again, Event::Register { store, boot });
     }
 }

@@ -7,6 +7,9 @@ use std::ops::Range;
 
 use simulator::{Summary, run_all, run_seed};
 
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// One seed a line, with what it found behind it.
 const REGRESSIONS: &str = include_str!("../regressions.txt");
 /// How many others are run.
@@ -45,7 +48,7 @@ fn other_seeds_keep_every_promise() {
     let summary = run_all(others(), 2, true);
     check(&summary);
     // Runs that do nothing prove nothing.
-    assert!(summary.idle * 2 < summary.runs, "{} of {} did too little", summary.idle, summary.runs);
+    assert!(summary.idle * 8 < summary.runs, "{} of {} did too little", summary.idle, summary.runs);
     assert!(summary.work.leader_changes > summary.runs, "{}", summary.work.leader_changes);
 }
 

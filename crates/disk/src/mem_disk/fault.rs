@@ -33,6 +33,8 @@ pub enum Operation {
 }
 
 impl Operation {
+    const COUNT: usize = Self::SyncDir as usize + 1;
+
     /// Whether a crash before or after it can leave another disk.
     #[must_use]
     pub fn changes(self) -> bool {
@@ -76,7 +78,7 @@ pub(super) struct Failed {
 #[derive(Default)]
 pub(super) struct Faults {
     /// Calls so far, by kind.
-    counts: BTreeMap<Operation, u64>,
+    counts: [u64; Operation::COUNT],
     /// Calls so far that change the disk.
     changes: u64,
     planned: BTreeMap<(Operation, u64), Failure>,
@@ -86,7 +88,7 @@ pub(super) struct Faults {
 
 impl Faults {
     pub(super) fn check(&mut self, operation: Operation, path: &str) -> Result<(), Failed> {
-        let count = self.counts.entry(operation).or_default();
+        let count = &mut self.counts[operation as usize];
         *count += 1;
         let planned = self.planned.remove(&(operation, *count));
         if operation.changes() {
@@ -127,7 +129,7 @@ impl MemDisk {
     /// Lets the `n`-th call of this kind from now (1 is the next) fail once.
     pub fn fail(&self, operation: Operation, n: u64, failure: Failure) {
         let faults = &mut self.state().faults;
-        let at = faults.counts.get(&operation).copied().unwrap_or(0) + n;
+        let at = faults.counts[operation as usize] + n;
         faults.planned.insert((operation, at), failure);
     }
 
@@ -162,7 +164,7 @@ impl MemDisk {
     /// How many calls of this kind there were.
     #[must_use]
     pub fn calls(&self, operation: Operation) -> u64 {
-        self.state().faults.counts.get(&operation).copied().unwrap_or(0)
+        self.state().faults.counts[operation as usize]
     }
 
     /// The process died, the machine did not: everything written is there, open files are closed.
@@ -209,14 +211,12 @@ impl MemDisk {
     pub fn contents(&self, path: &str) -> Option<Vec<u8>> {
         let state = self.state();
         let inode = state.inode_of(path)?;
-        state.inodes.get(&inode).map(|inode| inode.live.clone())
+        state.inodes.get(&inode).map(|inode| inode.live().range(0, usize::MAX))
     }
 
-    fn damage(&self, path: &str, mut hurt: impl FnMut(&mut Vec<u8>) -> bool) -> bool {
+    fn damage(&self, path: &str, hurt: impl FnMut(&mut Vec<u8>) -> bool) -> bool {
         let mut state = self.state();
         let Some(inode) = state.inode_of(path) else { return false };
-        let Some(inode) = state.inodes.get_mut(&inode) else { return false };
-        hurt(&mut inode.durable);
-        hurt(&mut inode.live)
+        state.inodes.get_mut(&inode).is_some_and(|inode| inode.damage(hurt))
     }
 }

@@ -1,6 +1,7 @@
 //! What is left when the power goes.
 
-use super::{Change, Inode, MemDisk, Node, apply_names, parent};
+use super::contents::Contents;
+use super::{MemDisk, Node, apply_names, parent};
 use crate::seeded::Seeded;
 
 impl MemDisk {
@@ -34,49 +35,29 @@ impl MemDisk {
     }
 }
 
-impl Inode {
-    fn lose_power(&mut self, random: &mut Seeded) {
-        for change in std::mem::take(&mut self.pending) {
-            match change {
-                Change::Truncate(_) => {
-                    if random.one_in(2) {
-                        change.apply(&mut self.durable);
-                    }
-                }
-                Change::Write { offset, data } => tear(&mut self.durable, offset, &data, random),
-            }
-        }
-        self.live.clone_from(&self.durable);
-    }
-}
-
 /// Applies a write as a disk without power might have.
-fn tear(durable: &mut Vec<u8>, offset: u64, data: &[u8], random: &mut Seeded) {
-    let sector: u64 = match random.below(4) {
+pub(super) fn tear(contents: &mut Contents, offset: usize, data: &[u8], random: &mut Seeded) {
+    let sector = match random.below(4) {
         0 => return,
-        1 => {
-            Change::Write { offset, data: data.to_vec() }.apply(durable);
-            return;
-        }
+        1 => return contents.put(offset, data),
         2 => 512,
         _ => 4096,
     };
     // The new length may reach the disk without the data: zeros.
     if random.one_in(2) {
-        let end = usize::try_from(offset).unwrap_or(usize::MAX).saturating_add(data.len());
-        if durable.len() < end {
-            durable.resize(end, 0);
+        let end = offset.saturating_add(data.len());
+        if contents.len() < end {
+            contents.resize(end);
         }
     }
     let mut at = offset;
     let mut rest = data;
     while !rest.is_empty() {
-        let until_edge = usize::try_from(sector - at % sector).unwrap_or(usize::MAX);
-        let (piece, behind) = rest.split_at(until_edge.min(rest.len()));
+        let (piece, behind) = rest.split_at((sector - at % sector).min(rest.len()));
         if random.one_in(2) {
-            Change::Write { offset: at, data: piece.to_vec() }.apply(durable);
+            contents.put(at, piece);
         }
-        at += piece.len() as u64;
+        at += piece.len();
         rest = behind;
     }
 }

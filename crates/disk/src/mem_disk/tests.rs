@@ -1,5 +1,10 @@
+use proptest::prelude::*;
+
+use super::contents::Contents;
+use super::power::tear;
 use super::*;
 use crate::disk::write_at;
+use crate::seeded::Seeded;
 
 fn disk_with(path: &str, synced: &[u8]) -> (MemDisk, FileId) {
     let disk = MemDisk::new();
@@ -86,4 +91,101 @@ fn a_short_write_leaves_its_beginning() {
     disk.fail(Operation::Write, 1, Failure::Short(3));
     assert!(write_at(&disk, file, 0, b"new data").is_err());
     assert_eq!(disk.contents("f").unwrap(), b"new.....");
+}
+
+/// Contents kept twice, and every change until it is synced: what [`MemDisk`] keeps once.
+#[derive(Default)]
+struct Naive {
+    live: Vec<u8>,
+    durable: Vec<u8>,
+    pending: Vec<Step>,
+}
+
+#[derive(Clone, Debug)]
+enum Step {
+    Write(usize, Vec<u8>),
+    Truncate(usize),
+    Sync,
+    FailedSync,
+    PowerLoss(u64),
+}
+
+fn put(contents: &mut Vec<u8>, offset: usize, data: &[u8]) {
+    contents.resize(contents.len().max(offset + data.len()), 0);
+    contents[offset..offset + data.len()].copy_from_slice(data);
+}
+
+impl Naive {
+    fn take(&mut self, step: &Step) {
+        match step {
+            Step::Write(offset, data) => put(&mut self.live, *offset, data),
+            Step::Truncate(len) => self.live.resize(*len, 0),
+            Step::Sync => {
+                for change in std::mem::take(&mut self.pending) {
+                    match change {
+                        Step::Write(offset, data) => put(&mut self.durable, offset, &data),
+                        Step::Truncate(len) => self.durable.resize(len, 0),
+                        _ => {}
+                    }
+                }
+            }
+            Step::FailedSync => self.pending.clear(),
+            Step::PowerLoss(seed) => {
+                let mut random = Seeded::new(*seed);
+                for change in std::mem::take(&mut self.pending) {
+                    match change {
+                        Step::Write(offset, data) => {
+                            let mut durable = Contents::from(std::mem::take(&mut self.durable));
+                            tear(&mut durable, offset, &data, &mut random);
+                            self.durable = durable.range(0, durable.len());
+                        }
+                        Step::Truncate(len) if random.one_in(2) => self.durable.resize(len, 0),
+                        _ => {}
+                    }
+                }
+                self.live.clone_from(&self.durable);
+            }
+        }
+        if matches!(step, Step::Write(..) | Step::Truncate(_)) {
+            self.pending.push(step.clone());
+        }
+    }
+}
+
+fn steps() -> impl Strategy<Value = Vec<Step>> {
+    // Mostly zeros, as log files are.
+    let data = (1..3000_usize, 0..4_u8).prop_map(|(len, byte)| vec![byte / 2; len]);
+    let step = prop_oneof![
+        4 => (0..6000_usize, data).prop_map(|(offset, data)| Step::Write(offset, data)),
+        1 => (0..6000_usize).prop_map(Step::Truncate),
+        1 => Just(Step::Sync),
+        1 => Just(Step::FailedSync),
+        1 => any::<u64>().prop_map(Step::PowerLoss),
+    ];
+    proptest::collection::vec(step, 1..30)
+}
+
+proptest! {
+    #[test]
+    fn contents_kept_once_are_those_kept_twice(steps in steps()) {
+        let (disk, mut file) = disk_with("f", &[]);
+        let mut naive = Naive::default();
+        for step in &steps {
+            match step {
+                Step::Write(offset, data) => write_at(&disk, file, *offset as u64, data).unwrap(),
+                Step::Truncate(len) => disk.truncate(file, *len as u64).unwrap(),
+                Step::Sync => disk.sync_data(file).unwrap(),
+                Step::FailedSync => {
+                    disk.fail(Operation::Sync, 1, Failure::Io);
+                    assert!(disk.sync_data(file).is_err());
+                }
+                Step::PowerLoss(seed) => {
+                    disk.power_loss(*seed);
+                    file = disk.open("f").unwrap();
+                }
+            }
+            naive.take(step);
+            prop_assert_eq!(&disk.contents("f").unwrap(), &naive.live, "{:?}", step);
+        }
+    }
 }

@@ -8,6 +8,7 @@ use flotilla_raft::GroupId;
 use super::format::{HEADER, Slot, encode_index, header};
 use super::load::{Loaded, indexed};
 use super::record::parse;
+use super::repair::Verification;
 use super::stream_dir;
 use crate::disk::{Disk, DiskError, FileId, parent, read_exact};
 
@@ -49,6 +50,7 @@ pub(super) enum Step {
     Compact(Compaction),
     Remove { path: String },
     RemoveAll,
+    Verify(Verification),
 }
 
 /// A piece of work on one stream's files. Whoever has run it tells the store how it ended
@@ -81,13 +83,14 @@ impl SegmentJob {
         self.id
     }
 
-    /// How many bytes it writes.
+    /// How many bytes it writes, or reads to check them.
     #[must_use]
     pub fn byte_len(&self) -> usize {
         let steps = self.steps.iter().map(|step| match step {
             Step::Write(part) => part.bytes.iter().map(Bytes::len).sum(),
             Step::Erase(erasure) => erasure.bytes.len(),
             Step::Compact(job) => job.live.iter().map(|slot| slot.length as usize).sum(),
+            Step::Verify(check) => usize::try_from(check.bytes).unwrap_or(usize::MAX),
             Step::Remove { .. } | Step::RemoveAll => 0,
         });
         steps.sum()
@@ -111,6 +114,7 @@ impl SegmentJob {
                     job.run(disk, self.group)?;
                     names_changed = true;
                 }
+                Step::Verify(check) => check.run(disk, self.group)?,
                 Step::RemoveAll => remove_tree(disk, &dir)?,
                 Step::Remove { path } => {
                     match disk.remove(path) {

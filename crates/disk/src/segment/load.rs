@@ -85,6 +85,7 @@ impl SegmentStore {
             erase_later: Vec::new(),
             in_flight: None,
             rewriting: BTreeMap::new(),
+            scrubbing: BTreeMap::new(),
             next_job: 0,
             reader: Reader::default(),
         };
@@ -237,6 +238,7 @@ impl Loaded {
             sealed: self.sealed,
             slots: if self.sealed { Vec::new() } else { self.slots },
             damage: self.damage,
+            rotten: false,
         }
     }
 }

@@ -55,6 +55,13 @@ impl Reader {
     }
 }
 
+impl ReadError {
+    /// Whether a peer's copy can help.
+    fn is_rot(&self) -> bool {
+        matches!(self, Self::Damaged { .. } | Self::Disk(_))
+    }
+}
+
 impl SegmentStore {
     /// The record with this sequence, verified; `None` if there is none (removed, compacted, never given).
     /// Its byte fields are slices of a block of [`block_size`](super::SegmentOptions::block_size) or of
@@ -77,14 +84,18 @@ impl SegmentStore {
         if seq > segment.last_seq {
             return Ok(None);
         }
-        match self.read_stored(disk, first_seq, seq) {
+        let read = match self.read_stored(disk, first_seq, seq) {
             Err(ReadError::Damaged { .. }) => {
                 // A compaction may have moved the records since the index was read.
                 self.reader.forget(first_seq);
                 self.read_stored(disk, first_seq, seq)
             }
             read => read,
+        };
+        if read.as_ref().is_err_and(ReadError::is_rot) {
+            self.note_rot(first_seq);
         }
+        read
     }
 
     fn read_stored(

@@ -7,10 +7,9 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use super::format::{HEADER, Slot, content_hash, encode_index};
 use super::job::{make_dir, open_or_create, with_file};
-use super::load::load;
 use super::record::parse;
 use super::transfer::SegmentSummary;
-use super::{SegmentError, SegmentStore, segment_path, stream_dir};
+use super::{segment_path, stream_dir};
 use crate::disk::{Disk, DiskError, read_whole, write_at};
 use crate::fields::Fields;
 
@@ -251,6 +250,10 @@ impl Staging {
         Ok(slots)
     }
 
+    pub(super) fn group(&self) -> GroupId {
+        self.group
+    }
+
     fn dir(&self) -> String {
         format!("{}/staging", stream_dir(self.group))
     }
@@ -259,7 +262,7 @@ impl Staging {
         self.file((summary.first_seq, summary.hash), "part")
     }
 
-    fn done(&self, summary: &SegmentSummary) -> String {
+    pub(super) fn done(&self, summary: &SegmentSummary) -> String {
         self.file((summary.first_seq, summary.hash), "done")
     }
 
@@ -273,29 +276,6 @@ impl Staging {
 
     fn is_here(&self, disk: &dyn Disk, first_seq: u64) -> Result<bool, DiskError> {
         exists(disk, &segment_path(self.group, first_seq))
-    }
-}
-
-impl SegmentStore {
-    /// Puts a staged segment in the place of a damaged one that is complete, and forgets the damage.
-    pub fn repair(
-        &mut self,
-        disk: &dyn Disk,
-        staging: &Staging,
-        summary: &SegmentSummary,
-    ) -> Result<(), SegmentError> {
-        let first_seq = summary.first_seq;
-        disk.rename(&staging.done(summary), &segment_path(self.group, first_seq))?;
-        disk.sync_dir(&stream_dir(self.group))?;
-        self.reader.forget(first_seq);
-        let Some(segment) = self.segments.get_mut(&first_seq) else { return Ok(()) };
-        let loaded = load(disk, self.group, first_seq, segment.last_seq)?;
-        segment.end = loaded.end;
-        segment.flushed = loaded.end;
-        segment.sealed = loaded.sealed;
-        segment.damage = loaded.damage;
-        segment.slots = if loaded.sealed { Vec::new() } else { loaded.slots };
-        Ok(())
     }
 }
 

@@ -1,6 +1,7 @@
 mod damage;
 mod power;
 mod property;
+mod repair;
 mod transfer;
 
 use super::*;

@@ -46,7 +46,7 @@ impl SegmentStore {
         firsts.into_iter().map(|first_seq| self.summary(disk, first_seq, upto, is_live)).collect()
     }
 
-    fn summary(
+    pub(super) fn summary(
         &mut self,
         disk: &dyn Disk,
         first_seq: u64,
@@ -57,8 +57,9 @@ impl SegmentStore {
         let Some(segment) = self.segments.get(&first_seq) else {
             return Err(ReadError::Damaged { seq: first_seq });
         };
-        if let Some(lost) = segment.damage.first() {
-            return Err(ReadError::Damaged { seq: lost.first });
+        if segment.is_hurt() {
+            let seq = segment.damage.first().map_or(first_seq, |lost| lost.first);
+            return Err(ReadError::Damaged { seq });
         }
         let within = slots.partition_point(|slot| slot.seq <= upto);
         let slots = slots.get(..within).unwrap_or_default();

@@ -139,6 +139,13 @@ impl WalBatch {
         Ok(())
     }
 
+    /// The replica takes no part, and what there is of it was set aside ([`set_aside`](crate::set_aside)): nothing of it
+    /// before this record is needed any more.
+    pub fn aside(&mut self, group: GroupId, replica: ReplicaId) {
+        self.push(empty(RecordKind::Aside, group, replica), Bytes::new());
+        self.relieves = true;
+    }
+
     /// The end of the replica: nothing of the group is recovered any more.
     pub fn destroy(&mut self, group: GroupId, replica: ReplicaId) {
         self.push(empty(RecordKind::Destroy, group, replica), Bytes::new());
@@ -157,7 +164,7 @@ impl WalBatch {
         self.records.is_empty()
     }
 
-    /// Whether it holds a base or a destroy: what makes room in a full log and is let in there.
+    /// Whether it holds a base, a destroy or the like: what makes room in a full log and is let in there.
     #[must_use]
     pub fn relieves(&self) -> bool {
         self.relieves

@@ -81,7 +81,7 @@ impl SpareJob {
 
     fn zero(&self, disk: &dyn Disk, path: &str, len: u64) -> Result<(), DiskError> {
         let file = disk.create(path)?;
-        let zeros = vec![0; CHUNK];
+        let zeros = vec![0; usize::try_from(len).unwrap_or(CHUNK).min(CHUNK)];
         let mut at = 0;
         let written = loop {
             let chunk = usize::try_from(len - at).unwrap_or(CHUNK).min(CHUNK);

@@ -10,7 +10,9 @@ pub(super) const PAGE: u64 = 4096;
 pub(super) const HEADER: usize = 72;
 pub(super) const DESCRIPTOR: usize = 64;
 const MAGIC: &[u8; 4] = b"FWAL";
-const VERSION: u16 = 1;
+/// Version 1 knows no [`RecordKind::Aside`], and is the same otherwise.
+const VERSION: u16 = 2;
+const FIRST_VERSION: u16 = 1;
 const CHAIN_AT: usize = 40;
 
 /// What a record is.
@@ -22,6 +24,7 @@ pub(super) enum RecordKind {
     Create = 4,
     Destroy = 5,
     Turn = 6,
+    Aside = 7,
 }
 
 impl RecordKind {
@@ -33,6 +36,7 @@ impl RecordKind {
             4 => Self::Create,
             5 => Self::Destroy,
             6 => Self::Turn,
+            7 => Self::Aside,
             _ => return None,
         })
     }
@@ -152,7 +156,7 @@ impl Head {
         if check(bytes.get(..len)?, salt) != stored {
             return None;
         }
-        if version != VERSION {
+        if !(FIRST_VERSION..=VERSION).contains(&version) {
             return Some(Err(version));
         }
         let table = (0..count).map(|_| Descriptor::decode(&mut fields)).collect::<Option<_>>()?;
@@ -240,7 +244,7 @@ mod tests {
     fn a_head_has_the_documented_bytes() {
         let bytes = head().encode(99);
         let word = |n: u8| [n, 0, 0, 0, 0, 0, 0, 0];
-        let mut expected = b"FWAL\x01\0\0\0\x01\0\0\0\x15\0\0\0".to_vec();
+        let mut expected = b"FWAL\x02\0\0\0\x01\0\0\0\x15\0\0\0".to_vec();
         expected.extend([0x10, 0x11, 0x12, 0x13, 0x14, 0x16].map(word).concat());
         let mut table = [1, 2, 3, 4, 5, 6].map(word).concat();
         table.extend_from_slice(b"\x07\0\0\0\x08\0\0\0\x01\x01\0\0\0\0\0\0");

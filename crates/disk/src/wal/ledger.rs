@@ -64,7 +64,8 @@ impl Ledger {
             let known = || self.groups.get(&group).map(|track| (track.replica, track.last));
             let state = seen.entry(group).or_insert_with(known);
             let same = state.is_some_and(|(live, _)| Some(live) == known().map(|(first, _)| first));
-            let ends = matches!(kind, RecordKind::Create | RecordKind::Destroy);
+            // What is set aside does not look whole by it.
+            let ends = matches!(kind, RecordKind::Create | RecordKind::Destroy | RecordKind::Aside);
             if same && !ends && self.condemned.contains(&group) {
                 return Some((group, "its vote or the end of its log is lost; it needs a new id"));
             }
@@ -84,6 +85,7 @@ impl Ledger {
                 }
                 (RecordKind::Entry, _) => Some((replica, index)),
                 (RecordKind::Base, Some((_, last))) => Some((replica, last.max(index))),
+                (RecordKind::Aside, _) => Some((replica, 0)),
                 (RecordKind::Destroy, _) => None,
                 (RecordKind::HardState | RecordKind::Turn, state) => state,
             };
@@ -190,6 +192,10 @@ impl Track {
             RecordKind::Entry => self.entry(generation, descriptor),
             RecordKind::HardState => self.hard_state = Some(generation),
             RecordKind::Base => self.base(generation, descriptor.index, descriptor.extra),
+            RecordKind::Aside => {
+                self.runs.clear();
+                (self.root, self.hard_state, self.last) = (generation, None, 0);
+            }
             RecordKind::Create | RecordKind::Destroy | RecordKind::Turn => {}
         }
         let front = self.runs.front().map(|run| run.generation);

@@ -45,6 +45,8 @@ pub struct RecoveredGroup {
     pub entries: Vec<Entry>,
     /// What is wrong with it, if anything is.
     pub damage: Option<Damage>,
+    /// It takes no part, and what there was of it was set aside: [`take_aside`](crate::take_aside) has it.
+    pub aside: bool,
 }
 
 /// What a replica has lost that it once had synced.
@@ -87,12 +89,17 @@ pub struct EntryIdentity {
 }
 
 impl EntryIdentity {
+    /// That of an entry.
+    #[must_use]
+    pub fn of(entry: &Entry) -> Self {
+        let length = u32::try_from(entry.data.len()).unwrap_or(u32::MAX);
+        Self { term: entry.term, length, crc: crc32c(&entry.data) }
+    }
+
     /// Whether `entry` is that entry.
     #[must_use]
     pub fn matches(&self, entry: &Entry) -> bool {
-        entry.term == self.term
-            && entry.data.len() == self.length as usize
-            && crc32c(&entry.data) == self.crc
+        *self == Self::of(entry)
     }
 }
 
@@ -158,7 +165,12 @@ impl Bodies<'_> {
             base: None,
             entries: Vec::new(),
             damage: None,
+            aside: live.aside,
         };
+        if live.aside {
+            group.damage = (damage != Damage::default()).then_some(damage);
+            return Ok(group);
+        }
         self.root(live, &mut group, &mut damage)?;
         self.entries(live, &mut group, &mut damage)?;
         group.damage = (damage != Damage::default()).then_some(damage);

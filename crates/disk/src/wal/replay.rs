@@ -30,6 +30,8 @@ pub(super) struct Live {
     pub(super) doubtful_below: u64,
     /// There may be lost records behind the last known one.
     pub(super) open_end: bool,
+    /// It was set aside, and nothing came behind that.
+    pub(super) aside: bool,
     chain: Option<u64>,
 }
 
@@ -42,6 +44,7 @@ impl Live {
             entries: Vec::new(),
             doubtful_below: 0,
             open_end: false,
+            aside: false,
             chain: None,
         }
     }
@@ -69,6 +72,11 @@ impl Live {
                 self.hard_state = Some(HardState::default());
             }
             RecordKind::Base => self.base(place),
+            RecordKind::Aside => {
+                let (replica, chain) = (self.replica, self.chain);
+                let hard_state = Some(HardState::default());
+                *self = Self { aside: true, hard_state, chain, ..Self::new(replica) };
+            }
             RecordKind::Destroy | RecordKind::Turn => {}
         }
     }
@@ -95,6 +103,7 @@ impl Live {
 
     fn base(&mut self, place: Place) {
         let Descriptor { index, extra: entries_from, .. } = place.descriptor;
+        self.aside = false;
         if index > self.last() {
             self.entries.clear();
         }

@@ -4,11 +4,11 @@ use bytes::{BufMut, Bytes, BytesMut};
 use flotilla_raft::{DecodeError, GroupId, Message, Slot};
 use serde::{Deserialize, Serialize};
 
-use super::{Piece, PieceAt, Say};
+use super::{Entries, Piece, PieceAt, Say};
 use crate::share::{Share, shard_of};
 
 /// The version that a bundle begins with.
-pub const BUNDLE_VERSION: u8 = 2;
+pub const BUNDLE_VERSION: u8 = 3;
 
 const ITEM_HEADER: usize = 1 + 8 + 4;
 
@@ -95,6 +95,13 @@ impl Bundle {
                 kind
             }
             Say::Taken(body) => self.body(9, body),
+            Say::Lack(body) => self.body(10, body),
+            Say::State(body) => self.body(11, body),
+            Say::Entries(body) => {
+                body.encode().into_iter().for_each(|part| self.part(part));
+                12
+            }
+            Say::Segment(body) => self.body(13, body),
         };
         let mut header = BytesMut::with_capacity(ITEM_HEADER);
         header.put_u8(kind);
@@ -227,6 +234,12 @@ fn say(kind: u8, group: GroupId, body: &Bytes) -> Result<Say, BundleError> {
         7 => Say::Fetch(read(group, body)?),
         8 => piece(group, body)?,
         9 => Say::Taken(read(group, body)?),
+        10 => Say::Lack(read(group, body)?),
+        11 => Say::State(Box::new(read(group, body)?)),
+        12 => Say::Entries(
+            Entries::decode(body).map_err(|source| BundleError::Body { group, source })?,
+        ),
+        13 => Say::Segment(read(group, body)?),
         kind => return Err(BundleError::Kind { group, kind }),
     })
 }
@@ -242,7 +255,8 @@ fn piece(group: GroupId, body: &Bytes) -> Result<Say, BundleError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::bundle::{Digest, Digests, Offer, Sleep, Unknown};
+    use crate::bundle::{Digest, Digests, Lack, Offer, Segment, Sleep, State, Unknown};
+    use crate::mend::{At, Part};
     use flotilla_disk::SegmentSummary;
     use flotilla_raft::{Base, Body, Entry, EntryKind, ReplicaId};
     use proptest::prelude::*;
@@ -279,6 +293,16 @@ mod tests {
             },
             files: vec![file],
         };
+        let proof = At { index: 8, term: 3 };
+        let part = Part::Entries { from: 7, to: 8, proof };
+        let state = State {
+            to: ReplicaId(2),
+            incarnation: 4,
+            asset: Bytes::from_static(b"asset"),
+            base: offer.base.clone(),
+            files: vec![file],
+        };
+        let entries = vec![entry(7), entry(8)];
         let slots = [(Slot(9), Digest { groups: 2, hash: 77 })].into();
         let digests = Digests { share: Share::WHOLE, slots };
         let sleep = Sleep { leader: ReplicaId(1), term: 3, commit: 8, hash: 9 };
@@ -291,6 +315,10 @@ mod tests {
             (GroupId(0), Say::Digests(digests)),
             (GroupId(0), Say::WakeShared(vec![Slot(9)])),
             (GroupId(9), Say::Unknown(Unknown { replica: ReplicaId(2) })),
+            (GroupId(4), Say::Lack(Lack { replica: ReplicaId(2), part })),
+            (GroupId(4), Say::State(Box::new(state))),
+            (GroupId(4), Say::Entries(Entries { to: ReplicaId(2), proof, entries })),
+            (GroupId(4), Say::Segment(Segment { to: ReplicaId(2), summary: file })),
         ]
     }
 

@@ -28,6 +28,7 @@ impl Replica<MetaMachine> {
         let meta = &self.machine.meta;
         let command = match request.clone() {
             MetaRequest::Register { info, rejoin } => Command::RegisterServer { info, rejoin },
+            MetaRequest::Renew { store, loss } => Command::RenewReplica { store, loss },
             MetaRequest::CreateStream { account, config, max_streams } => {
                 return create_stream(meta, account, *config, max_streams, &fleet).map(|c| vec![c]);
             }
@@ -63,7 +64,10 @@ impl Replica<MetaMachine> {
             MetaRequest::ConfirmDestroyed { store, replicas } => {
                 Command::ConfirmDestroyed { store, replicas }
             }
-            MetaRequest::Barrier | MetaRequest::Info | MetaRequest::StepDown { .. } => {
+            MetaRequest::Barrier
+            | MetaRequest::Info
+            | MetaRequest::ReportLost { .. }
+            | MetaRequest::StepDown { .. } => {
                 return Ok(Vec::new());
             }
         };

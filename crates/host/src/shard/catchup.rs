@@ -1,27 +1,20 @@
 //! Catch-up: a member that the log cannot bring up to date is offered a state, fetches what it lacks of it into
 //! staging, and only then steps the snapshot.
 
-use std::collections::VecDeque;
-
-use flotilla_disk::SegmentSummary;
 use flotilla_raft::{Body, GroupId, Message, StoreId};
 
 use super::Shard;
+use super::fetching::Fetching;
 use crate::bundle::{Fetch, Offer, Piece, PieceAt, Say, Taken, Unknown};
 use crate::notice::Notice;
-use crate::time::SECOND;
 
 /// How many bytes one piece has at most.
 const PIECE_BYTES: usize = 512 << 10;
-/// After how long a piece is asked for again.
-const RETRY: u64 = 3 * SECOND;
 
 /// A state on its way here.
 pub(super) struct Incoming {
-    from: StoreId,
     offer: Offer,
-    todo: VecDeque<(SegmentSummary, u64)>,
-    asked_at: u64,
+    fetching: Fetching,
 }
 
 impl Shard {
@@ -37,41 +30,29 @@ impl Shard {
         }
         let needed = match self.replicas.streams.get_mut(&group) {
             Some(stream) if offer.base.index > stream.raft.commit() => {
-                match stream.machine.stage(&offer.files, &mut self.cx) {
+                match stream.machine.stage(&offer.files, &self.cx) {
                     Ok(needed) => needed,
                     Err(error) => return self.refuse_offer(from, group, &offer, &error),
                 }
             }
             _ => Vec::new(),
         };
-        let todo = needed.into();
-        let incoming = Incoming { from, offer, todo, asked_at: 0 };
-        self.catchup.insert(group, incoming);
+        let fetching = Fetching::begin(from, offer.to, offer.base.index, needed);
+        self.catchup.insert(group, Incoming { offer, fetching });
         self.go_on(group);
     }
 
     /// Asks for the next piece, or takes the state over when all of it is here.
     fn go_on(&mut self, group: GroupId) {
         let Some(incoming) = self.catchup.get_mut(&group) else { return };
-        while incoming.todo.pop_front_if(|(file, offset)| *offset >= file.bytes).is_some() {}
-        match incoming.todo.front() {
-            Some((file, offset)) => {
-                incoming.asked_at = self.cx.now.mono;
-                let fetch = Fetch {
-                    from: incoming.offer.to,
-                    index: incoming.offer.base.index,
-                    first_seq: file.first_seq,
-                    offset: *offset,
-                };
-                self.cx.say(incoming.from, group, &Say::Fetch(fetch));
-            }
-            None => self.install(group),
+        if !incoming.fetching.ask(group, &mut self.cx) {
+            self.install(group);
         }
     }
 
     /// A job on the group's files has ended: a state of which everything is here may have waited for that alone.
     pub(super) fn install_if_complete(&mut self, group: GroupId) {
-        if self.catchup.get(&group).is_some_and(|incoming| incoming.todo.is_empty()) {
+        if self.catchup.get(&group).is_some_and(|incoming| incoming.fetching.is_done()) {
             self.install(group);
         }
     }
@@ -81,7 +62,8 @@ impl Shard {
         if self.files.is_busy(group) || self.cx.out.jobs.iter().any(|job| job.group() == group) {
             return;
         }
-        let Some(Incoming { from, offer, .. }) = self.catchup.remove(&group) else { return };
+        let Some(Incoming { offer, fetching }) = self.catchup.remove(&group) else { return };
+        let from = fetching.from;
         // One that is not ahead of this replica changes nothing; the library says so to the leader.
         let ahead = self.replicas.streams.get(&group);
         let ahead = ahead.filter(|stream| offer.base.index > stream.raft.commit());
@@ -136,31 +118,14 @@ impl Shard {
     }
 
     pub(super) fn take_piece(&mut self, from: StoreId, group: GroupId, piece: &Piece) {
-        let Some(incoming) = self.catchup.get_mut(&group) else { return };
-        let index = incoming.offer.base.index;
-        let Some((file, offset)) = incoming.todo.front_mut().filter(|(file, offset)| {
-            (piece.at.first_seq, piece.at.offset, piece.at.index)
-                == (file.first_seq, *offset, index)
-        }) else {
-            return;
+        let Some(incoming) = self.catchup.get_mut(&group) else {
+            return self.take_mending_piece(from, group, piece);
         };
-        if incoming.from != from {
+        if !incoming.fetching.expects(from, piece) {
             return;
         }
-        let Some(stream) = self.replicas.streams.get_mut(&group) else { return };
-        // A segment that is appended to has gone on since it was offered.
-        let left = usize::try_from(file.bytes - *offset).unwrap_or(usize::MAX);
-        let data = piece.data.slice(..piece.data.len().min(left));
-        let staged = if data.is_empty() {
-            Err("a segment of it is not there any more".to_owned())
-        } else {
-            stream.machine.stage_piece(file, *offset, &data, &mut self.cx)
-        };
-        match staged {
-            Ok(()) => {
-                *offset += data.len() as u64;
-                self.go_on(group);
-            }
+        match incoming.fetching.take(&*self.cx.disk, group, piece) {
+            Ok(()) => self.go_on(group),
             Err(error) => {
                 if let Some(incoming) = self.catchup.remove(&group) {
                     self.refuse_offer(from, group, &incoming.offer, &error);
@@ -180,10 +145,9 @@ impl Shard {
     pub(super) fn retry_catchup(&mut self) {
         let now = self.cx.now.mono;
         let peers = &self.cx.peers;
-        self.catchup.retain(|_, incoming| !peers.is_dead(incoming.from));
-        let late = |i: &Incoming| now.saturating_sub(i.asked_at) > RETRY;
-        let late: Vec<GroupId> =
-            self.catchup.iter().filter(|(_, i)| late(i)).map(|(g, _)| *g).collect();
+        self.catchup.retain(|_, incoming| !peers.is_dead(incoming.fetching.from));
+        let late = self.catchup.iter().filter(|(_, incoming)| incoming.fetching.is_late(now));
+        let late: Vec<GroupId> = late.map(|(group, _)| *group).collect();
         for group in late {
             self.go_on(group);
         }

@@ -64,6 +64,8 @@ impl Shard {
     /// A message as the stream's replica here has it, whether or not it leads; `None` if it has none of this sequence.
     pub fn message(&mut self, stream: GroupId, seq: u64) -> Option<StoredMessage> {
         let replica = self.replicas.streams.get_mut(&stream)?;
+        // What cannot be read is repaired.
+        self.dirty.insert(stream);
         match replica.machine.get(&Get::Seq(seq), &mut self.cx) {
             Answer::Message(message) => Some(message),
             _ => None,

@@ -7,7 +7,7 @@ use flotilla_meta::reconcile::StoreReconciler;
 use flotilla_meta::{Action, Incarnation, LocalReplica, NewReplica};
 use flotilla_raft::{GroupId, ReplicaId};
 
-use super::{Ended, Shard};
+use super::{Ended, Join, Left, Shard};
 use crate::asset::{AssetKind, AssetRecord};
 use crate::notice::Notice;
 use crate::request::{Answer, CallId, MetaRequest, Request, StreamRequest};
@@ -37,6 +37,10 @@ pub(super) enum OwnCall {
     Stream { consumer: GroupId },
     /// The end of a consumer that nobody uses.
     Remove,
+    /// Successors for lost replicas.
+    ReportLost,
+    /// A successor for the lost replica of the meta group.
+    Renew,
 }
 
 impl Shard {
@@ -45,6 +49,7 @@ impl Shard {
         let sweep = self.cx.now.mono >= self.next_sweep;
         if sweep {
             self.next_sweep = self.cx.now.mono + SWEEP;
+            self.report_lost();
         }
         if self.known.through().is_none() {
             return;
@@ -84,7 +89,8 @@ impl Shard {
     }
 
     fn compare(&self, groups: Option<&BTreeSet<GroupId>>) -> Vec<Action> {
-        let was_created = |group: GroupId, replica| replica <= self.created.get(group.slot());
+        let was_created =
+            |group: GroupId, replica| self.forgetful || replica <= self.created.get(group.slot());
         let reconciler = StoreReconciler {
             store: self.cx.store,
             was_created: &was_created,
@@ -92,7 +98,8 @@ impl Shard {
         };
         match groups {
             None => {
-                let groups = self.replicas.groups().chain(self.ended.keys().copied());
+                let groups = self.replicas.groups().chain(self.mending.keys().copied());
+                let groups = groups.chain(self.ended.keys().copied());
                 let local: Vec<_> = groups.filter_map(|g| self.local(g)).collect();
                 reconciler.all(self.known.groups(), &local)
             }
@@ -109,14 +116,22 @@ impl Shard {
 
     /// The replica of a group that the log has, of whatever use it is.
     pub(super) fn local(&self, group: GroupId) -> Option<LocalReplica> {
-        let incarnation =
-            match (self.replicas.streams.get(&group), self.replicas.consumers.get(&group)) {
-                (Some(stream), _) => stream.incarnation,
-                (_, Some(consumer)) => consumer.incarnation,
-                _ => return self.ended.get(&group).and_then(|ended| ended.here),
-            };
-        let replica = self.replicas.get(group)?.raft().id();
-        Some(LocalReplica { group, replica, incarnation: Incarnation(incarnation) })
+        let (replica, incarnation) = if let Some(stream) = self.replicas.streams.get(&group) {
+            (stream.raft.id(), stream.incarnation)
+        } else if let Some(consumer) = self.replicas.consumers.get(&group) {
+            (consumer.raft.id(), consumer.incarnation)
+        } else if let Some(mending) = self.mending.get(&group) {
+            (mending.replica(), mending.incarnation())
+        } else {
+            let ended = self.ended.get(&group)?;
+            (ended.replica, ended.left.incarnation()?)
+        };
+        let mut incarnation = Incarnation(incarnation);
+        if incarnation == Incarnation::default() {
+            // What the log said is lost; a replica is of one life only.
+            incarnation = self.known.incarnation_of(group, replica).unwrap_or_default();
+        }
+        Some(LocalReplica { group, replica, incarnation })
     }
 
     fn act(&mut self, actions: Vec<Action>) {
@@ -126,18 +141,17 @@ impl Shard {
                 Action::Destroy(local) => self.destroy(local),
                 Action::Quarantine(local) => {
                     let LocalReplica { group, replica, .. } = local;
-                    if !self.ended.contains_key(&group) {
+                    if self.replicas.get(group).is_some() {
                         self.cx.notice(Notice::Quarantined { group, replica });
                         self.end(group, "the cluster does not know it; its files are kept");
                     }
                 }
                 Action::Confirm { group, replica } => self.destroyed.push((group, replica)),
                 Action::Missing { group, replica } => {
-                    if !self.ended.contains_key(&group) {
-                        let text =
-                            format!("replica {replica} of group {group} is lost on this store");
-                        self.cx.notice(Notice::Text(text.clone()));
-                        self.ended.insert(group, Ended { reason: text, here: None });
+                    if self.ended.get(&group).is_none_or(|ended| ended.replica != replica) {
+                        let reason = "nothing of it is here any more";
+                        self.lose(group, replica, reason, Left::Nothing);
+                        self.report_lost();
                     }
                 }
             }
@@ -147,8 +161,15 @@ impl Shard {
     fn create_asset(&mut self, new: &NewReplica) {
         let LocalReplica { group, replica, incarnation } = new.local;
         let slot = group.slot();
-        if self.ended.contains_key(&group) {
-            return;
+        if let Some(Ended { replica: before, lost, .. }) = self.ended.get(&group) {
+            if !lost || *before >= replica {
+                return;
+            }
+            // Meta has given its seat away. What is left of it could not even vote.
+            match self.local(group) {
+                Some(left) => self.destroy(left),
+                None => drop(self.ended.remove(&group)),
+            }
         }
         // In order: if a later one were created first, this one would pass for created, too.
         let before = (slot, ReplicaId::NONE)..(slot, replica);
@@ -165,8 +186,9 @@ impl Shard {
             self.cx.notice(Notice::Text(format!("group {group} cannot be created here: {reason}")));
             // The log has it if it was asked to create it: that is to be waited for.
             let logged = After::Create { group, replica };
-            let here = self.cx.after.contains(&logged).then_some(new.local);
-            self.ended.insert(group, Ended { reason, here });
+            let logged = self.cx.after.contains(&logged);
+            let left = if logged { Left::InLog(incarnation.0) } else { Left::Nothing };
+            self.ended.insert(group, Ended { reason, replica, lost: false, left });
             return;
         }
         if let Some(replica) = self.replicas.get_mut(group).filter(|_| preferred) {
@@ -202,6 +224,8 @@ impl Shard {
         }
         self.replicas.remove(group, &mut self.cx);
         self.ended.remove(&group);
+        self.mending.remove(&group);
+        self.repairs_of.remove(&group);
         self.catchup.remove(&group);
     }
 
@@ -282,6 +306,9 @@ impl Shard {
                     self.report(group, epoch);
                 }
             }
+            (Some(OwnCall::Renew), Some(Answer::Registered { cluster, replica, founding })) => {
+                self.renew_meta(&Join { cluster, replica, founding })
+            }
             (Some(OwnCall::Stream { consumer }), answer) => {
                 let index = answer.and_then(|a| match a {
                     Answer::Applied(index) => Some(index),
@@ -308,6 +335,7 @@ impl Shard {
             if self.meta_current_at.is_none() {
                 self.reconcile_all = true;
                 self.next_sweep = self.cx.now.mono;
+                self.recall_created();
             }
             self.meta_current_at = Some(asked_at);
         }

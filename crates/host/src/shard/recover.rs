@@ -4,42 +4,28 @@ use std::sync::{Arc, Mutex};
 
 use flotilla_disk::{Disk, RecoveredGroup, Recovery, StoreFile};
 use flotilla_jsapi::ErrorKind;
-use flotilla_meta::{ClusterId, Incarnation, LocalReplica, Meta};
+use flotilla_meta::{ClusterId, Meta};
 use flotilla_raft::{Base, EntryKind, Group, GroupId, HardState, ReplicaId, Start};
 use flotilla_stream::{Consumer, Stream};
 
-use super::{Ended, Join, Shard, ShardOptions};
+use super::{Ended, Join, Left, Shard, ShardOptions};
 use crate::asset::{AssetKind, AssetRecord};
 use crate::consumer::ConsumerMachine;
+use crate::mend::Fragments;
 use crate::meta::MetaMachine;
 use crate::notice::Notice;
 use crate::replica::{Machine, Replica};
 use crate::request::{Answer, CallId};
 use crate::share::{Share, shard_of};
-use crate::stream::StreamMachine;
+use crate::stream::{OpenError, StreamMachine};
 use crate::time::Now;
 use crate::turn::{After, Cx};
 
-/// Why a shard cannot come back at all.
-#[derive(Debug, thiserror::Error)]
-pub enum RecoverError {
-    /// The store's log lost more than single groups.
-    #[error("the log of this store lost {0} synced ranges; see the report above")]
-    Lost(usize),
-    /// The whole log is gone, of a store that belongs to a cluster: its replicas have forgotten their votes.
-    #[error(
-        "the log of this store is gone, but the store belongs to cluster {0:016x}; restore the directory, or start with \
-         an empty one, which is a new server"
-    )]
-    LogGone(u64),
-}
-
 impl Shard {
     /// The shards of a server, as many as `shards`: they take up everything that the WAL gave back. A replica that is
-    /// damaged does not start: it does not vote, and says why.
-    ///
-    /// # Errors
-    /// When nothing that the log says can be relied on.
+    /// damaged takes no part before its peers made it whole again; one that has forgotten what it promised never does, and
+    /// meta is asked for a successor.
+    #[must_use]
     pub fn recover(
         options: &ShardOptions,
         shards: usize,
@@ -47,13 +33,8 @@ impl Shard {
         store_file: StoreFile,
         recovery: Recovery,
         now: Now,
-    ) -> Result<Vec<Self>, RecoverError> {
-        if let Some(cluster) = store_file.record().cluster_id.filter(|_| recovery.fresh) {
-            return Err(RecoverError::LogGone(cluster));
-        }
-        if !recovery.lost.is_empty() {
-            return Err(RecoverError::Lost(recovery.lost.len()));
-        }
+    ) -> Vec<Self> {
+        let cluster = store_file.record().cluster_id;
         let store_file = Arc::new(Mutex::new(store_file));
         let shard = |share: Share| {
             Self::empty(options.clone(), share, Arc::clone(disk), Arc::clone(&store_file), now)
@@ -67,6 +48,22 @@ impl Shard {
             );
             all[0].cx.notice(Notice::Text(text));
         }
+        // A store that belongs to a cluster had a log.
+        let gone = recovery.fresh && cluster.is_some();
+        if gone || !recovery.lost.is_empty() {
+            let what = if gone { "all of it".to_owned() } else { format!("{:?}", recovery.lost) };
+            let text = format!("the log of this store lost what it had synced: {what}");
+            all[0].cx.notice(Notice::Text(text));
+            all.iter_mut().for_each(|shard| shard.forgetful = true);
+            if cluster.is_some() && !recovery.groups.contains_key(&GroupId::META) {
+                let meta = &mut all[shard_of(GroupId::META, shards)];
+                let reason = "it is not in the log any more";
+                meta.lose(GroupId::META, ReplicaId::NONE, reason, Left::Nothing);
+            }
+        }
+        let aside = recovery.groups.iter().filter(|(_, recovered)| recovered.aside);
+        let aside: Vec<_> = aside.map(|(group, recovered)| (*group, recovered.replica)).collect();
+        super::aside::tidy(&**disk, &aside);
         let left = crate::stream::folders(&**disk).filter(|g| !recovery.groups.contains_key(g));
         for group in left {
             all[shard_of(group, shards)].files.left_behind(group);
@@ -75,95 +72,144 @@ impl Shard {
             all[shard_of(group, shards)].take_up(group, recovered);
         }
         all.iter_mut().for_each(|shard| shard.durable.clone_from(&shard.created));
-        Ok(all)
+        all
     }
 
     fn take_up(&mut self, group: GroupId, recovered: RecoveredGroup) {
-        let (replica, incarnation) = (recovered.replica, Incarnation(recovered.incarnation));
-        let here = Some(LocalReplica { group, replica, incarnation });
+        let (replica, incarnation) = (recovered.replica, recovered.incarnation);
         // The meta group's own replica is no asset: it has no place in their order.
         if group != GroupId::META {
             self.created.raise(group.slot(), replica);
         }
-        if let Err(reason) = self.recover_group(group, recovered) {
-            self.ended.insert(group, Ended { reason: reason.clone(), here });
-            let asset = format!("group {group}");
-            self.cx.notice(Notice::Ended { asset, replica, reason });
+        if recovered.aside && recovered.damage.is_none() {
+            return self.take_up_aside(group, replica);
         }
-    }
-
-    fn recover_group(&mut self, group: GroupId, recovered: RecoveredGroup) -> Result<(), String> {
-        if let Some(damage) = recovered.damage {
-            return Err(format!("its log is damaged: {damage:?}"));
+        let record = AssetRecord::decode(&recovered.asset);
+        let founding = record.as_ref().ok();
+        let founding = founding.map(|r| Base { membership: r.founding.clone(), ..Base::default() });
+        if let Some(damage) = &recovered.damage {
+            let reason = format!("its log is damaged: {damage:?}");
+            return match Fragments::of(recovered.clone(), founding) {
+                Some(fragments) => self.begin_mending(group, fragments, reason, false),
+                None => {
+                    self.lose(group, replica, &reason, Left::Known(Box::new(recovered)));
+                }
+            };
         }
-        let record = AssetRecord::decode(&recovered.asset).map_err(|e| e.to_string())?;
-        let founding = Base { membership: record.founding.clone(), ..Base::default() };
-        let base = recovered.base.unwrap_or(founding);
-        let entries = recovered.entries.into_iter().filter(|e| e.index > base.index).collect();
-        let seat = Seat {
-            group,
-            replica: recovered.replica,
-            incarnation: recovered.incarnation,
-            asset: recovered.asset,
+        let opened = record.map_err(|error| OpenError::Hopeless(error.to_string()));
+        let base = recovered.base.as_ref().or(founding.as_ref()).cloned().unwrap_or_default();
+        let opened = opened.and_then(|record| self.open_machine(group, &record, &base));
+        let taken = match opened {
+            Ok(machine) => {
+                let RecoveredGroup { asset, hard_state, entries, .. } = recovered;
+                let entries = entries.into_iter().filter(|e| e.index > base.index).collect();
+                let seat = Seat { group, replica, incarnation, asset };
+                self.take_seat(seat, machine, Start { base, hard_state, entries })
+            }
+            Err(OpenError::Hopeless(reason)) => Err(reason),
+            Err(damage) => {
+                let reason = damage.to_string();
+                let Some(fragments) = Fragments::of(recovered, founding) else { return };
+                return self.begin_mending(group, fragments, reason, false);
+            }
         };
-        let start = Start { base, hard_state: recovered.hard_state, entries };
-        self.take_seat(seat, record, start)
+        if let Err(reason) = taken {
+            self.end_recovered(group, replica, incarnation, reason);
+        }
     }
 
-    /// Makes the replica that `start` describes, and lets it take part.
-    fn take_seat(&mut self, seat: Seat, record: AssetRecord, start: Start) -> Result<(), String> {
-        let base = start.base.clone();
+    /// A replica that the log has and that cannot take part.
+    pub(super) fn end_recovered(
+        &mut self,
+        group: GroupId,
+        replica: ReplicaId,
+        incarnation: u64,
+        reason: String,
+    ) {
+        let left = Left::InLog(incarnation);
+        let ended = Ended { reason: reason.clone(), replica, lost: false, left };
+        self.ended.insert(group, ended);
+        let asset = format!("group {group}");
+        self.cx.notice(Notice::Ended { asset, replica, reason });
+    }
+
+    /// A replica has forgotten what it promised: it never takes part again.
+    pub(super) fn lose(&mut self, group: GroupId, replica: ReplicaId, reason: &str, left: Left) {
+        let reason = format!("it is lost: {reason}");
+        self.damages += 1;
+        self.ended.insert(group, Ended { reason: reason.clone(), replica, lost: true, left });
+        let asset = format!("group {group}");
+        self.cx.notice(Notice::Ended { asset, replica, reason });
+    }
+
+    /// Opens what `record` describes, at `base`.
+    pub(super) fn open_machine(
+        &self,
+        group: GroupId,
+        record: &AssetRecord,
+        base: &Base,
+    ) -> Result<Opened, OpenError> {
+        let damaged = |error: &dyn std::fmt::Display| OpenError::State(error.to_string());
         let state = &base.state;
-        match record.kind {
+        Ok(match &record.kind {
             AssetKind::Meta { cluster, founder } => {
                 let meta = if base.index == 0 {
-                    Meta::found(ClusterId(cluster), founder)
+                    Meta::found(ClusterId(*cluster), *founder)
                 } else {
-                    Meta::restore(state).map_err(|e| e.to_string())?
+                    Meta::restore(state).map_err(|e| damaged(&e))?
                 };
-                let mut machine = MetaMachine::new(meta, record.founding, base.index);
+                let mut machine = MetaMachine::new(meta, record.founding.clone(), base.index);
                 machine.unique_tag.clone_from(&self.options.unique_tag);
-                self.replicas.meta = Some(seat.replica(machine, start, &mut self.cx)?);
+                Opened::Meta(Box::new(machine))
             }
             AssetKind::Stream { account, created, config } => {
-                let machine = self.stream_machine(seat.group, &account, *config, created, &base)?;
-                let replica = seat.replica(machine, start, &mut self.cx)?;
-                self.replicas.streams.insert(replica.group, replica);
+                let (disk, options) = (&*self.cx.disk, self.cx.thresholds.segments);
+                let (stream, segments) = if base.index == 0 {
+                    let segments = crate::stream::open_empty(disk, group, options)?;
+                    (Stream::new((**config).clone(), *created), segments)
+                } else {
+                    crate::stream::open(disk, group, base.index, state, options)?
+                };
+                let account = account.as_str().into();
+                Opened::Stream(Box::new(StreamMachine::new(account, group, stream, segments)))
             }
-            AssetKind::Consumer { stream_group, .. }
-                if stream_group.slot() != seat.group.slot() =>
-            {
-                return Err(format!("its stream is group {stream_group}, in another slot"));
+            AssetKind::Consumer { stream_group, .. } if stream_group.slot() != group.slot() => {
+                let text = format!("its stream is group {stream_group}, in another slot");
+                return Err(OpenError::Hopeless(text));
             }
             AssetKind::Consumer { account, stream, stream_group, created, config } => {
                 let consumer = if base.index == 0 {
-                    Consumer::new(*config, created)
+                    Consumer::new((**config).clone(), *created)
                 } else {
-                    Consumer::restore(state).map_err(|e| e.to_string())?
+                    Consumer::restore(state).map_err(|e| damaged(&e))?
                 };
-                let machine = ConsumerMachine::new(&account, &stream, stream_group, consumer);
-                let replica = seat.replica(machine, start, &mut self.cx)?;
-                self.replicas.add_consumer(replica);
+                let machine = ConsumerMachine::new(account, stream, *stream_group, consumer);
+                Opened::Consumer(Box::new(machine))
+            }
+        })
+    }
+
+    /// Makes the replica that `start` describes, and lets it take part.
+    pub(super) fn take_seat(
+        &mut self,
+        seat: Seat,
+        machine: Opened,
+        start: Start,
+    ) -> Result<(), String> {
+        let group = seat.group;
+        match machine {
+            Opened::Meta(machine) => {
+                self.replicas.meta = Some(seat.replica(*machine, start, &mut self.cx)?);
+            }
+            Opened::Stream(machine) => {
+                let replica = seat.replica(*machine, start, &mut self.cx)?;
+                self.replicas.streams.insert(group, replica);
+            }
+            Opened::Consumer(machine) => {
+                self.replicas.add_consumer(seat.replica(*machine, start, &mut self.cx)?);
             }
         }
         Ok(())
-    }
-
-    fn stream_machine(
-        &mut self,
-        group: GroupId,
-        account: &str,
-        config: flotilla_stream::StreamConfig,
-        created: flotilla_stream::Timestamp,
-        base: &Base,
-    ) -> Result<StreamMachine, String> {
-        let (disk, options) = (&*self.cx.disk, self.cx.thresholds.segments);
-        let (stream, segments) = if base.index == 0 {
-            (Stream::new(config, created), crate::stream::open_empty(disk, group, options)?)
-        } else {
-            crate::stream::open(disk, group, base.index, &base.state, options)?
-        };
-        Ok(StreamMachine::new(account.into(), group, stream, segments))
     }
 
     /// Creates a replica that never was: an empty log that starts from the founding configuration. The WAL record
@@ -184,10 +230,14 @@ impl Shard {
             self.created.raise(group.slot(), replica);
             self.cx.after.push(After::Create { group, replica });
         }
+        // What was being repaired was another one, which is out of the group.
+        self.mending.remove(&group);
+        self.repairs_of.remove(&group);
         let base = Base { membership: record.founding.clone(), ..Base::default() };
         let start = Start { base, hard_state: HardState::default(), entries: Vec::new() };
         let seat = Seat { group, replica, incarnation, asset };
-        self.take_seat(seat, record, start)
+        let machine = self.open_machine(group, &record, &start.base).map_err(|e| e.to_string())?;
+        self.take_seat(seat, machine, start)
     }
 
     pub(super) fn keep_bootstrap(&mut self, id: CallId, state: bytes::Bytes) {
@@ -221,12 +271,19 @@ impl Shard {
     }
 }
 
+/// A machine that is open, and not yet joined with its Raft group.
+pub(super) enum Opened {
+    Meta(Box<MetaMachine>),
+    Stream(Box<StreamMachine>),
+    Consumer(Box<ConsumerMachine>),
+}
+
 /// Which replica it is, and how the WAL calls it.
-struct Seat {
-    group: GroupId,
-    replica: ReplicaId,
-    incarnation: u64,
-    asset: bytes::Bytes,
+pub(super) struct Seat {
+    pub(super) group: GroupId,
+    pub(super) replica: ReplicaId,
+    pub(super) incarnation: u64,
+    pub(super) asset: bytes::Bytes,
 }
 
 impl Seat {

@@ -3,9 +3,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use flotilla_disk::RecoveredGroup;
 use flotilla_raft::{Group, GroupId, Message, Poisoned, StepError, StoreId};
 
-use crate::bundle::Sleep;
+use crate::bundle::{Lack, Say, Sleep};
 use crate::consumer::ConsumerMachine;
 use crate::meta::MetaMachine;
 use crate::replica::{Machine, Replica};
@@ -28,6 +29,8 @@ pub(crate) trait Driven {
     fn leader_store(&self) -> Option<StoreId>;
     fn be_eager(&mut self, within: u64, cx: &mut Cx);
     fn installed(&mut self, cx: &mut Cx) -> Result<(), Poisoned>;
+    fn give(&mut self, lack: &Lack, cx: &mut Cx) -> Option<Say>;
+    fn remains(&self) -> RecoveredGroup;
 }
 
 impl<M: Machine> Driven for Replica<M> {
@@ -85,6 +88,15 @@ impl<M: Machine> Driven for Replica<M> {
 
     fn installed(&mut self, cx: &mut Cx) -> Result<(), Poisoned> {
         Self::installed(self, cx)
+    }
+
+    fn give(&mut self, lack: &Lack, cx: &mut Cx) -> Option<Say> {
+        Self::give(self, lack, cx)
+    }
+
+    fn remains(&self) -> RecoveredGroup {
+        let named = (self.incarnation, self.asset.clone());
+        super::aside::remains_of(self.raft.id(), named, &self.raft, &self.base)
     }
 }
 

@@ -37,7 +37,10 @@ impl Shard {
                 self.dirty.insert(group);
                 self.check_step(from, group, stepped);
             }
-            Say::Unknown(Unknown { replica }) => self.take_unknown(group, replica),
+            Say::Unknown(Unknown { replica }) => {
+                self.mend_elsewhere(from, group);
+                self.take_unknown(group, replica);
+            }
             Say::Sleep(sleep) => {
                 let Some(replica) = self.replicas.get_mut(group) else { return };
                 replica.sleep(sleep, &mut self.cx);
@@ -52,6 +55,18 @@ impl Shard {
             Say::Fetch(fetch) => self.take_fetch(from, group, fetch),
             Say::Piece(piece) => self.take_piece(from, group, &piece),
             Say::Taken(taken) => self.take_taken(group, taken),
+            Say::Lack(lack) => match self.replicas.get_mut(group) {
+                Some(replica) => {
+                    let given = replica.give(&lack, &mut self.cx);
+                    given.iter().for_each(|say| self.cx.say(from, group, say));
+                    // It may have to make what is asked for.
+                    self.dirty.insert(group);
+                }
+                None => self.unknown(from, group, lack.replica),
+            },
+            Say::State(state) => self.take_state(from, group, state),
+            Say::Entries(entries) => self.take_entries(from, group, entries),
+            Say::Segment(segment) => self.take_segment(from, group, segment),
         }
     }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use flotilla_disk::SegmentJob;
 use flotilla_raft::{GroupId, Poisoned};
 
-use super::{Ended, Input, Shard};
+use super::{Ended, Input, Left, Shard};
 use crate::bundle::unbundle;
 use crate::notice::Notice;
 use crate::replica::Replica;
@@ -22,6 +22,7 @@ impl Shard {
             self.take(input);
         }
         self.run_timers();
+        self.scrub();
         self.run_ticks();
         self.settle();
         self.reconcile();
@@ -33,9 +34,10 @@ impl Shard {
     #[must_use]
     pub fn next_deadline(&self) -> Option<u64> {
         let awake = self.replicas.iter().any(|(_, r)| r.is_awake());
-        let tick = awake.then_some(self.next_tick);
+        let busy = awake || !self.mending.is_empty() || !self.repairs_of.is_empty();
+        let tick = busy.then_some(self.next_tick);
         let timer = self.timers.first();
-        [tick, timer, Some(self.next_sweep)].into_iter().flatten().min()
+        [tick, timer, Some(self.next_sweep), self.next_scrub()].into_iter().flatten().min()
     }
 
     fn take(&mut self, input: Input) {
@@ -50,7 +52,9 @@ impl Shard {
             Input::Flushed { group, job, result } => {
                 // A group whose replica was destroyed may have come back meanwhile, as another one.
                 self.reconcile_all |= self.files.finished(group);
-                if let Some(stream) = self.replicas.streams.get_mut(&group) {
+                if self.take_scrubbed(group, job, &result) {
+                    self.install_if_complete(group);
+                } else if let Some(stream) = self.replicas.streams.get_mut(&group) {
                     stream.flushed(job, &result, &mut self.cx);
                     self.dirty.insert(group);
                     self.install_if_complete(group);
@@ -115,6 +119,7 @@ impl Shard {
                 self.check(group, installed.unwrap_or(Ok(())));
             }
             After::Base { group, index } => self.base_persisted(group, index),
+            After::Mended { group } => self.take_up_mended(group),
             After::Create { group, replica } => {
                 self.durable.raise(group.slot(), replica);
                 self.changed.insert(group);
@@ -148,6 +153,8 @@ impl Shard {
                 && let Some(meta) = &mut self.replicas.meta
             {
                 meta.checkpoint(true, &mut self.cx);
+            } else {
+                self.put_aside(*group);
             }
         }
     }
@@ -193,6 +200,8 @@ impl Shard {
         }
         self.exchange_digests();
         self.retry_catchup();
+        self.retry_mending();
+        self.retry_repairs();
     }
 
     /// Works until nothing in this turn leads to more work in it.
@@ -217,7 +226,9 @@ impl Shard {
             settle_stream(stream, &mut self.cx)?;
             if stream.machine.unreadable {
                 stream.give_way(&mut self.cx);
+                self.begin_repair(group);
             }
+            let Some(stream) = self.replicas.streams.get_mut(&group) else { return Ok(()) };
             let due = [stream.expire(&mut self.cx), stream.retry_checkpoint(&mut self.cx)];
             if let Some(at) = due.into_iter().flatten().min() {
                 self.timers.set(group, at);
@@ -296,10 +307,14 @@ impl Shard {
 
     pub(super) fn end(&mut self, group: GroupId, reason: &str) {
         let replica = self.replicas.get(group).map(|r| r.raft().id()).unwrap_or_default();
-        let here = self.local(group);
+        let remains = self.replicas.get(group).map(|replica| Box::new(replica.remains()));
+        let left = remains.map_or(Left::Nothing, Left::Known);
         if let Some(asset) = self.replicas.remove(group, &mut self.cx) {
-            self.ended.insert(group, Ended { reason: reason.to_owned(), here });
-            self.cx.notice(Notice::Ended { asset, replica, reason: reason.to_owned() });
+            let reason = reason.to_owned();
+            let ended = Ended { reason: reason.clone(), replica, lost: false, left };
+            self.ended.insert(group, ended);
+            self.repairs_of.remove(&group);
+            self.cx.notice(Notice::Ended { asset, replica, reason });
         }
     }
 

@@ -87,10 +87,15 @@ impl Machine for StreamMachine {
         }
     }
 
+    fn spare(&mut self, seq: u64, through: u64, cx: &mut Cx) -> Option<SegmentSummary> {
+        self.segments.spare(&*cx.disk, seq, through)
+    }
+
     fn restore(&mut self, state: &Bytes, index: u64, cx: &mut Cx) -> Result<(), String> {
         self.forget_checkpoint();
         self.staged.clear();
-        let opened = open(&*cx.disk, self.group, index, state, cx.thresholds.segments)?;
+        let opened = open(&*cx.disk, self.group, index, state, cx.thresholds.segments);
+        let opened = opened.map_err(|e| e.to_string())?;
         (self.stream, self.segments) = opened;
         self.unreadable = false;
         self.touched = true;

@@ -18,6 +18,7 @@ impl Server {
             tags: Vec::new(),
             limits: PeerLimits { jetstream: true, ..PeerLimits::default() },
             replica: Meta::FOUNDER,
+            renewed: 0,
             joined: Timestamp::default(),
             state: ServerState::Member,
         }
@@ -25,7 +26,8 @@ impl Server {
 
     fn new(info: ServerInfo, replica: ReplicaId, joined: Timestamp) -> Self {
         let ServerInfo { store, name, cluster, tags, limits } = info;
-        Self { store, name, cluster, tags, limits, replica, joined, state: ServerState::Member }
+        let (renewed, state) = (0, ServerState::Member);
+        Self { store, name, cluster, tags, limits, replica, renewed, joined, state }
     }
 }
 
@@ -64,12 +66,34 @@ impl Meta {
         }
         let server = self.servers.get_mut(&info.store).filter(|s| s.is_member());
         let server = server.ok_or(MetaError::ServerNotMember)?;
-        let updated = Server::new(info, server.replica, server.joined);
+        let renewed = server.renewed;
+        let updated = Server { renewed, ..Server::new(info, server.replica, server.joined) };
         if *server != updated {
             *server = updated;
             deltas.push(Delta::Server(server.store));
         }
         Ok(Reply::Registered(server.replica))
+    }
+
+    /// A replica that has forgotten what it promised never comes back under its id. Asked again for the same loss, the
+    /// answer is the same.
+    pub(super) fn renew_replica(
+        &mut self,
+        store: StoreId,
+        loss: u64,
+        deltas: &mut Vec<Delta>,
+    ) -> Result<Reply, MetaError> {
+        let known =
+            self.server(store).filter(|s| s.is_member()).ok_or(MetaError::ServerNotMember)?;
+        if known.renewed == loss {
+            return Ok(Reply::Registered(known.replica));
+        }
+        let replica = self.next_replica();
+        if let Some(server) = self.servers.get_mut(&store) {
+            (server.replica, server.renewed) = (replica, loss);
+        }
+        deltas.push(Delta::Server(store));
+        Ok(Reply::Registered(replica))
     }
 
     pub(super) fn remove_server(

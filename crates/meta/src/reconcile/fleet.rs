@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use flotilla_raft::{GroupId, StoreId};
+use flotilla_raft::{GroupId, ReplicaId, StoreId};
 
 use super::seats::{self, Losses, SeatPlan};
 use crate::asset::{AssetName, StreamAsset};
@@ -73,7 +73,7 @@ pub fn replace_peer(
 pub fn heal(
     meta: &Meta,
     fleet: &Fleet<'_>,
-    missing: &BTreeSet<(GroupId, StoreId)>,
+    missing: &BTreeSet<(GroupId, ReplicaId)>,
     limit: usize,
 ) -> Vec<Replacement> {
     let gone = meta.servers().filter(|s| !s.is_member()).map(|s| s.store).collect();

@@ -3,10 +3,10 @@
 
 use std::collections::BTreeSet;
 
-use flotilla_raft::{GroupId, StoreId};
+use flotilla_raft::{GroupId, ReplicaId, StoreId};
 use flotilla_stream::StreamConfig;
 
-use crate::asset::{AssetGroup, ConsumerAsset, StreamAsset, consumer_replicas};
+use crate::asset::{AssetGroup, ConsumerAsset, Member, StreamAsset, consumer_replicas};
 use crate::command::{Seat, SeatChange};
 use crate::placement::{Fleet, NoPeers, Peer, PlacementRequest, place};
 
@@ -25,17 +25,19 @@ pub(super) struct Losses<'a> {
     /// Stores that are gone with all they held.
     pub(super) gone: BTreeSet<StoreId>,
     /// Single replicas that are gone from stores that are there.
-    pub(super) missing: &'a BTreeSet<(GroupId, StoreId)>,
+    pub(super) missing: &'a BTreeSet<(GroupId, ReplicaId)>,
 }
 
 impl Losses<'_> {
     const NONE: Losses<'static> = Losses { gone: BTreeSet::new(), missing: &BTreeSet::new() };
 
-    /// Whether the group's replica on `store` is to be replaced. The only replica of a group has
-    /// nobody to take over from: while its store is there, it is not given up.
+    /// Whether the group's replica on `store` is to be replaced. While those that are left are no majority, nobody can
+    /// take over: what is left of a replica on a store that is there is not given up then.
     pub(super) fn contains(&self, group: &AssetGroup, store: StoreId) -> bool {
-        self.gone.contains(&store)
-            || group.desired.len() > 1 && self.missing.contains(&(group.id, store))
+        let missing = |m: &Member| self.missing.contains(&(group.id, m.replica));
+        let lost = |m: &&Member| self.gone.contains(&m.store) || missing(m);
+        let few = 2 * group.desired.iter().filter(lost).count() < group.desired.len();
+        self.gone.contains(&store) || few && group.member_on(store).is_some_and(|m| missing(&m))
     }
 
     pub(super) fn concern(&self, group: &AssetGroup) -> bool {

@@ -12,7 +12,8 @@ impl Invariant for AcknowledgedIsKept {
 
     fn see(&mut self, history: &History, seen: &Seen<'_>) -> Result<(), String> {
         let Seen::Final(end) = seen else { return Ok(()) };
-        for (group, life) in &history.streams {
+        let whole = history.streams.iter().filter(|(group, _)| !end.beyond_repair.contains(group));
+        for (group, life) in whole {
             let Some(replicas) = end.streams.get(group) else {
                 if !life.may_be_gone {
                     return Err(format!("stream {} (group {group}) is gone", life.name));

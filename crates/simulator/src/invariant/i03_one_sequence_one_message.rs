@@ -46,7 +46,8 @@ impl Invariant for OneSequenceOneMessage {
                 }
             }
             Seen::Final(end) => {
-                for (group, replicas) in &end.streams {
+                let whole = end.streams.iter().filter(|(g, _)| !end.beyond_repair.contains(g));
+                for (group, replicas) in whole {
                     let told = self.last.get(group).copied().unwrap_or(0);
                     for (store, held) in replicas {
                         if held.last_seq < told {

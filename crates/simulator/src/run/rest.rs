@@ -3,13 +3,16 @@
 use std::collections::BTreeMap;
 
 use flotilla_disk::Disk;
-use flotilla_host::{MILLISECOND, Shard, StateView};
+use flotilla_host::{MILLISECOND, SECOND, Shard, StateView};
 use flotilla_meta::Meta;
-use flotilla_raft::{GroupId, StoreId};
+use flotilla_raft::{GroupId, Membership, ReplicaId, StoreId};
 
 use super::Run;
 use crate::history::Outcome;
 use crate::invariant::{Final, Messages, Seen, Violation};
+
+/// A shard has a turn this often, also when nothing happens.
+const SWEEP: u64 = 6 * SECOND;
 
 /// How often it is looked whether everything is as it should be.
 const LOOK: u64 = 250 * MILLISECOND;
@@ -25,8 +28,13 @@ impl Run {
         self.take_probes(patience)?;
         self.drain(patience)?;
         self.wait(patience, Self::not_equal)?;
+        // What is damaged is found by reading it; its shard sees to it in its next turn.
         let end = self.at_the_end().map_err(stuck)?;
-        self.work.commits = 0;
+        if end.streams.values().flat_map(BTreeMap::values).any(|held| !held.unreadable.is_empty()) {
+            self.until(self.world.now + SWEEP)?;
+        }
+        self.wait(patience, Self::not_repaired)?;
+        let end = self.at_the_end().map_err(stuck)?;
         self.invariants.see(&self.clients.history, &Seen::Final(&end))
     }
 
@@ -93,7 +101,9 @@ impl Run {
         for (_, view) in self.replicas().filter(|(_, view)| view.serves) {
             *leaders.entry(view.group).or_default() += 1;
         }
-        for (group, asset) in meta.groups() {
+        for (group, asset) in
+            meta.groups().filter(|(group, _)| !self.is_beyond_repair(meta, *group))
+        {
             let wanted = asset.group();
             if leaders.get(&group) != Some(&1) {
                 let (count, how) = (leaders.get(&group), self.describe(group));
@@ -118,9 +128,44 @@ impl Run {
         let extra = self.replicas().find(|(store, view)| {
             let asset = meta.asset(view.group);
             view.group != GroupId::META
+                && !self.is_beyond_repair(meta, view.group)
                 && asset.is_none_or(|asset| asset.group().member_on(*store).is_none())
         });
         extra.map(|(store, view)| format!("{store} still has a replica of group {}", view.group))
+    }
+
+    /// Whether so much of a group was damaged that no copy of something may be left, or nobody could lead it.
+    fn is_beyond_repair(&self, meta: &Meta, group: GroupId) -> bool {
+        let Some(asset) = meta.asset(group) else { return false };
+        let hurt = &self.faults.hurt;
+        let wanted: Vec<ReplicaId> = asset.group().desired.iter().map(|m| m.replica).collect();
+        let actual = &asset.group().actual.membership.voters;
+        let led = self.replicas().any(|(_, view)| view.group == group && view.serves);
+        let of_group = || self.replicas().filter(|(_, view)| view.group == group);
+        let configured = of_group().any(|(_, view)| {
+            let Membership { voters, voters_outgoing: old, .. } = view.membership;
+            hurt.too_much(voters) || !old.is_empty() && hurt.too_much(old)
+        });
+        let too_much = configured || hurt.too_much(&wanted) || hurt.too_much(actual);
+        if !led && too_much || wanted.iter().all(|replica| hurt.any.contains(replica)) {
+            return true;
+        }
+        let stream = meta.stream_of(group).map(|stream| stream.group.id);
+        stream.is_some_and(|stream| stream != group && self.is_beyond_repair(meta, stream))
+    }
+
+    /// What damage is known and not repaired.
+    fn not_repaired(&self) -> Option<String> {
+        let meta = self.meta()?;
+        let totals = |store: &StoreId| {
+            let shards = self.world.shards(*store).iter();
+            shards.flat_map(|shard| shard.totals().mending).collect::<Vec<_>>()
+        };
+        self.world.servers.keys().find_map(|store| {
+            let mut mending = totals(store).into_iter();
+            let (group, what) = mending.find(|(g, _)| !self.is_beyond_repair(meta, *g))?;
+            Some(format!("{store}: group {group} is not repaired: {what}"))
+        })
     }
 
     /// How the replicas of a group are.
@@ -170,7 +215,9 @@ impl Run {
 
     fn live_streams(&self) -> Vec<GroupId> {
         let Some(meta) = self.meta() else { return Vec::new() };
-        let known = |group: &GroupId| self.clients.history.streams.contains_key(group);
+        let known = |group: &GroupId| {
+            self.clients.history.streams.contains_key(group) && !self.is_beyond_repair(meta, *group)
+        };
         meta.streams().map(|(_, _, asset)| asset.group.id).filter(known).collect()
     }
 
@@ -183,6 +230,7 @@ impl Run {
             .filter_map(|group| meta.stream_of(*group))
             .flat_map(|stream| stream.consumers.values().map(|consumer| consumer.group.id))
             .filter(|group| self.clients.history.consumers.contains_key(group))
+            .filter(|group| !self.is_beyond_repair(meta, *group))
             .collect();
         for consumer in consumers {
             self.left.remove(&consumer);
@@ -207,8 +255,10 @@ impl Run {
 
     /// What is missing for all replicas to have applied the same.
     fn not_equal(&self) -> Option<String> {
+        let meta = self.meta()?;
         let mut applied: BTreeMap<GroupId, (StoreId, u64)> = BTreeMap::new();
-        for (store, view) in self.replicas() {
+        let whole = self.replicas().filter(|(_, view)| !self.is_beyond_repair(meta, view.group));
+        for (store, view) in whole {
             let (first, index) = *applied.entry(view.group).or_insert((store, view.applied));
             if index != view.applied {
                 let (group, here) = (view.group, view.applied);
@@ -222,7 +272,10 @@ impl Run {
         let Some(meta) = self.meta().cloned() else {
             return Err("nobody knows of meta".to_owned());
         };
+        let beyond_repair = meta.groups().map(|(group, _)| group);
+        let beyond_repair = beyond_repair.filter(|g| self.is_beyond_repair(&meta, *g)).collect();
         let mut end = Final {
+            beyond_repair,
             meta,
             streams: BTreeMap::new(),
             replicas: BTreeMap::new(),

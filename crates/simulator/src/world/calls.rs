@@ -111,7 +111,7 @@ impl World {
         };
         if back {
             let at = self.soon(50, 800);
-            self.schedule(at, Event::AnswerArrives { number, answer: Some(answer) });
+            self.schedule(at, Event::AnswerArrives { number, answer: Some(Box::new(answer)) });
         }
     }
 

@@ -89,7 +89,7 @@ pub(crate) enum Event {
     },
     AnswerArrives {
         number: CallNumber,
-        answer: Option<Answer>,
+        answer: Option<Box<Answer>>,
     },
     CallExpires {
         number: CallNumber,

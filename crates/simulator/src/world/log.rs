@@ -31,7 +31,9 @@ impl Default for DiskPace {
 
 pub(crate) struct Log {
     pub(crate) wal: Wal,
-    waiting: Vec<(usize, WalTicket, WalBatch)>,
+    /// What waits: who is told when it is written, and the batches.
+    waiting: Vec<(usize, WalTicket)>,
+    batches: Vec<WalBatch>,
     /// Bytes of them.
     waiting_bytes: usize,
     /// Since when the oldest batch waits.
@@ -49,6 +51,7 @@ impl Log {
         Self {
             wal,
             waiting: Vec::new(),
+            batches: Vec::new(),
             waiting_bytes: 0,
             oldest: None,
             writing: None,
@@ -78,7 +81,8 @@ impl World {
             return;
         };
         running.log.waiting_bytes += batch.byte_len();
-        running.log.waiting.push((shard, ticket, batch));
+        running.log.waiting.push((shard, ticket));
+        running.log.batches.push(batch);
         running.log.oldest.get_or_insert(now);
         let boot = running.boot;
         let at = self.soon(0, 50);
@@ -104,9 +108,7 @@ impl World {
         if log.waiting.is_empty() {
             return self.log_after_write(store, boot);
         }
-        let waiting = std::mem::take(&mut log.waiting);
-        let batches: Vec<WalBatch> = waiting.iter().map(|(_, _, batch)| batch.clone()).collect();
-        let written = log.wal.write(&*disk, &batches);
+        let written = log.wal.write(&*disk, &log.batches);
         if disk.has_crashed() {
             return self.crashed(store);
         }
@@ -115,7 +117,8 @@ impl World {
                 log.stalled = false;
                 log.waiting_bytes = 0;
                 log.writes += 1;
-                log.writing = Some(waiting.iter().map(|(shard, t, _)| (*shard, *t)).collect());
+                log.batches.clear();
+                log.writing = Some(std::mem::take(&mut log.waiting));
                 let at = self.sync_ends(store);
                 self.schedule(at, Event::Synced { store, boot });
             }
@@ -123,7 +126,6 @@ impl World {
                 self.end(store, format!("the log is poisoned: {error}"));
             }
             Err(error) => {
-                log.waiting = waiting;
                 log.stalled = true;
                 self.trace.note(self.now, || format!("{store}'s log waits: {error}"));
                 self.schedule(self.now + SECOND, Event::LogWork { store, boot });
@@ -151,9 +153,12 @@ impl World {
             woken.push(shard);
         }
         let writes = running.log.writes;
+        let more = !running.log.waiting.is_empty();
         self.wake(store, woken);
         self.log_after_write(store, boot);
-        self.schedule(self.now, Event::LogWork { store, boot });
+        if more {
+            self.schedule(self.now, Event::LogWork { store, boot });
+        }
         self.schedule(self.now + 50 * MILLISECOND, Event::LogIdle { store, boot, writes });
     }
 

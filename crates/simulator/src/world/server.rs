@@ -30,6 +30,7 @@ pub struct WorldOptions {
 /// A server.
 pub struct Server {
     pub(crate) store: StoreId,
+    pub(crate) name: String,
     /// Its disk.
     pub disk: Arc<MemDisk>,
     pub(crate) boot: u64,
@@ -48,8 +49,9 @@ pub(crate) struct Running {
     /// Bytes of bundles, and of clients' messages, that wait for each shard.
     bundled: Vec<usize>,
     published: Vec<usize>,
-    /// When each shard has its next turn.
+    /// When each shard has its next turn, and when it is looked whether it has one.
     pub(crate) next_turn: Vec<Option<u64>>,
+    pub(crate) looks: Vec<Vec<u64>>,
     pub(crate) log: Log,
     /// What waits for the thread that writes segments.
     pub(crate) jobs: VecDeque<SegmentJob>,
@@ -62,8 +64,13 @@ pub(crate) struct Running {
 
 impl Server {
     pub(super) fn new(store: StoreId) -> Self {
+        Self::named(store, format!("n{}", store.0))
+    }
+
+    pub(super) fn named(store: StoreId, name: String) -> Self {
         Self {
             store,
+            name,
             disk: Arc::new(MemDisk::new()),
             boot: 0,
             clock: Wrong::default(),
@@ -71,10 +78,6 @@ impl Server {
             paused_until: 0,
             running: None,
         }
-    }
-
-    pub(crate) fn name(&self) -> String {
-        format!("n{}", self.store.0)
     }
 
     /// Whether it lives, in the life `boot`.
@@ -93,7 +96,7 @@ impl Server {
     pub(crate) fn info(&self) -> ServerInfo {
         let limits =
             PeerLimits { jetstream: true, max_file_store: Some(1 << 40), ..PeerLimits::default() };
-        let (name, cluster) = (self.name(), "C1".to_owned());
+        let (name, cluster) = (self.name.clone(), "C1".to_owned());
         ServerInfo { store: self.store, name, cluster, tags: Vec::new(), limits }
     }
 
@@ -115,8 +118,7 @@ impl Server {
         let shard_options = ShardOptions { unique_tag: None, seed, thresholds: options.thresholds };
         let shards = 1 + usize::try_from((self.store.0 + self.boot) % 3).unwrap_or(0);
         let (time, file) = (clock.now(now, wall), store_file);
-        let shards = Shard::recover(&shard_options, shards, &disk, file, recovery, time)
-            .map_err(|e| e.to_string())?;
+        let shards = Shard::recover(&shard_options, shards, &disk, file, recovery, time);
         if self.disk.has_crashed() {
             return Err("crashed at a disk call while it started".to_owned());
         }
@@ -127,6 +129,7 @@ impl Server {
             bundled: vec![0; shards.len()],
             published: vec![0; shards.len()],
             next_turn: vec![None; shards.len()],
+            looks: vec![Vec::new(); shards.len()],
             shards,
             log: Log::new(wal),
             jobs: VecDeque::new(),

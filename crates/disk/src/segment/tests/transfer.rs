@@ -2,12 +2,12 @@
 
 use super::*;
 
-fn all(_: u64) -> bool {
+pub(super) fn all(_: u64) -> bool {
     true
 }
 
 /// Brings over one segment in small chunks, from where it stopped.
-fn fetch(from: (&MemDisk, &SegmentStore), to: &MemDisk, summary: &SegmentSummary) {
+pub(super) fn fetch(from: (&MemDisk, &SegmentStore), to: &MemDisk, summary: &SegmentSummary) {
     let staging = Staging::new(G);
     while let Some(offset) = staging.next_offset(to, summary).unwrap() {
         let left = usize::try_from(summary.bytes - offset).unwrap();

@@ -127,12 +127,24 @@ fn a_missing_replica_gets_a_fresh_one_on_the_same_store() {
     let s = log.stream(stream_config("S", &["a"], 3), &[1, 2, 3]).group;
     let c = log.consumer("S", consumer_config("c", 0), &[1, 2, 3]).group;
     let (lost, consumer) = (log.replica_on(s, 2), log.replica_on(c, 2));
-    let missing = [(s, StoreId(2))].into();
+    let missing = [(s, lost)].into();
     let plans = heal(&log.meta, &fleet(&peers(4, &[])), &missing, 100);
     plans.into_iter().for_each(|plan| commit(&mut log, plan));
     assert_eq!(log.on(s), [1, 2, 3]);
     assert!(log.replica_on(s, 2) > lost);
     assert_eq!(log.replica_on(c, 2), consumer, "the consumer's replica is not touched");
+    let again = heal(&log.meta, &fleet(&peers(4, &[])), &missing, 100);
+    assert_eq!(again, [], "the fresh one is not lost");
+}
+
+#[test]
+fn what_is_left_is_not_given_up_without_a_majority() {
+    let mut log = Log::new(4);
+    let s = log.stream(stream_config("S", &["a"], 3), &[1, 2, 3]).group;
+    let single = log.stream(stream_config("T", &["b"], 1), &[2]).group;
+    let missing = [(s, log.replica_on(s, 1)), (s, log.replica_on(s, 2))];
+    let missing = missing.into_iter().chain([(single, log.replica_on(single, 2))]).collect();
+    assert_eq!(heal(&log.meta, &fleet(&peers(4, &[])), &missing, 100), []);
 }
 
 #[test]

@@ -1,0 +1,421 @@
+//! What is left of a damaged replica, and how pieces of its peers make it whole again.
+//!
+//! The replica takes no part in its group meanwhile: it may have acknowledged what it has lost. It comes back under its id,
+//! and that is safe because it comes back as what it was: its vote, and the log up to the end that it had, entry by entry.
+//! That a peer's entry is the lost one follows from the term at its index, or at an index behind it (the log matching
+//! property, Raft 5.3): there is one entry to an index and a term, and equal entries have equal entries before them. Where a
+//! peer's state at an index takes the place of what led to it, it is committed, and so no less than what was lost.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use flotilla_disk::{Damage, EntryIdentity, LostBase, MissingEntries, RecoveredGroup};
+use flotilla_raft::{Base, Entry, HardState, ReplicaId, Start};
+use serde::{Deserialize, Serialize};
+
+/// An index and the term of the entry there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct At {
+    /// The index.
+    pub index: u64,
+    /// The term.
+    pub term: u64,
+}
+
+/// A part of a replica that is lost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Part {
+    /// Its state: any committed one will do.
+    State,
+    /// Entries of its log.
+    Entries {
+        /// The first one.
+        from: u64,
+        /// The last one.
+        to: u64,
+        /// Only a log that has this entry, which is the last of them or comes behind, has the lost ones.
+        proof: At,
+    },
+    /// A segment of a stream.
+    Segment {
+        /// A sequence that it holds.
+        seq: u64,
+        /// How far it must go, unless it ends before.
+        through: u64,
+    },
+}
+
+/// A damaged replica, as far as it is there.
+#[derive(Clone, Debug)]
+pub(crate) struct Fragments {
+    pub(crate) replica: ReplicaId,
+    /// 0 if it is lost.
+    pub(crate) incarnation: u64,
+    /// Empty if it is lost.
+    pub(crate) asset: Bytes,
+    hard_state: HardState,
+    base: Option<Base>,
+    /// Where the state was that is lost.
+    lost_base: Option<LostBase>,
+    entries: BTreeMap<u64, Entry>,
+    /// The terms of entries that are lost, as far as they are known, and what else is known of them.
+    lost: BTreeMap<u64, (u64, Option<EntryIdentity>)>,
+    /// Where the log ends.
+    last: u64,
+    /// Whether the log on disk is not what this is.
+    changed: bool,
+}
+
+/// A replica that is whole again, and how the log calls it.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Whole {
+    pub(crate) incarnation: u64,
+    pub(crate) asset: Bytes,
+    pub(crate) base: Base,
+    pub(crate) hard_state: HardState,
+    pub(crate) entries: Vec<Entry>,
+}
+
+impl Whole {
+    pub(crate) fn start(&self) -> Start {
+        let Self { base, hard_state, entries, .. } = self.clone();
+        Start { base, hard_state, entries }
+    }
+}
+
+impl Fragments {
+    /// What the log gave back of a replica. `None` when its vote or the end of its log is lost: nobody can tell what it
+    /// promised, and it does not come back under its id.
+    pub(crate) fn of(group: RecoveredGroup, founding: Option<Base>) -> Option<Self> {
+        let RecoveredGroup {
+            replica, incarnation, asset, hard_state, base, entries, damage, ..
+        } = group;
+        let damage = damage.unwrap_or_default();
+        if damage.lost_hard_state || damage.unknown_end {
+            return None;
+        }
+        let named_base = damage.lost_base.map(|lost| (lost.index, (lost.term, None)));
+        let missing = damage.missing.iter().filter_map(|missing| {
+            let identity = missing.identity?;
+            Some((missing.from, (identity.term, Some(identity))))
+        });
+        let mut lost: BTreeMap<_, _> = missing.chain(named_base).collect();
+        lost.remove(&0);
+        let entries: BTreeMap<u64, Entry> =
+            entries.into_iter().chain(damage.beyond).map(|entry| (entry.index, entry)).collect();
+        let base = if damage.lost_base.is_some() { None } else { base.or(founding) };
+        let ends = damage.missing.iter().map(|missing| missing.to);
+        let ends = ends.chain(entries.keys().next_back().copied()).chain(lost.keys().copied());
+        let last = ends.chain(base.as_ref().map(|base| base.index)).max().unwrap_or(0);
+        let changed = damage.lost_base.is_some() || !damage.missing.is_empty();
+        let mut fragments = Self {
+            replica,
+            incarnation,
+            asset,
+            hard_state,
+            base: None,
+            lost_base: damage.lost_base,
+            entries,
+            lost,
+            last,
+            changed,
+        };
+        if let Some(base) = base {
+            fragments.begin_at(base, true);
+        }
+        Some(fragments)
+    }
+
+    /// What is to be fetched next; nothing when the log is whole.
+    pub(crate) fn lacks(&self) -> Option<Part> {
+        let Some(base) = &self.base else { return Some(Part::State) };
+        let from = (base.index + 1..=self.last).find(|index| !self.entries.contains_key(index))?;
+        // The range ends where something is known that proves it.
+        let next = self.entries.range(from..).next().map(|(index, entry)| (*index, entry.term));
+        let known = self.lost.range(from..).next().map(|(index, (term, _))| (*index, *term));
+        let (index, term) = [known, next].into_iter().flatten().min()?;
+        let behind = next.is_some_and(|(n, _)| n == index);
+        let to = if behind { index - 1 } else { index };
+        Some(Part::Entries { from, to, proof: At { index, term } })
+    }
+
+    /// Whether the log on disk has to be written anew.
+    pub(crate) fn has_changed(&self) -> bool {
+        self.changed
+    }
+
+    /// What this is stands in the log.
+    pub(crate) fn written(&mut self) {
+        self.changed = false;
+    }
+
+    /// The state of this replica is of no use: a peer's is needed.
+    pub(crate) fn forget_state(&mut self) {
+        if let Some(Base { index, term, .. }) = self.base.take() {
+            self.lost_base = Some(LostBase { index, term });
+            if index > 0 {
+                self.lost.insert(index, (term, None));
+            }
+        }
+        self.changed = true;
+    }
+
+    /// The log on disk does not have it any more.
+    pub(crate) fn is_elsewhere(&mut self) {
+        self.changed = true;
+    }
+
+    /// What is there and what is lost, as the log would give it back.
+    pub(crate) fn remains(&self) -> RecoveredGroup {
+        let named = self.lost.iter().filter(|(_, (_, identity))| identity.is_some());
+        let mut missing: BTreeMap<u64, Option<EntryIdentity>> =
+            named.map(|(index, (_, identity))| (*index, *identity)).collect();
+        if let Some(base) = &self.base {
+            let gaps = (base.index + 1..=self.last).filter(|i| !self.entries.contains_key(i));
+            gaps.for_each(|index| {
+                missing.entry(index).or_default();
+            });
+        }
+        let missing = missing.into_iter();
+        let missing = missing.map(|(at, identity)| MissingEntries { from: at, to: at, identity });
+        let lost_base = if self.base.is_some() { None } else { self.lost_base };
+        let damage = Damage { missing: missing.collect(), lost_base, ..Damage::default() };
+        RecoveredGroup {
+            replica: self.replica,
+            incarnation: self.incarnation,
+            asset: self.asset.clone(),
+            hard_state: self.hard_state,
+            base: self.base.clone(),
+            entries: self.entries.values().cloned().collect(),
+            damage: (damage != Damage::default()).then_some(damage),
+            aside: false,
+        }
+    }
+
+    /// Takes a peer's state, and what the log calls the replica if that is lost. What the log holds behind it stays, if it
+    /// is of the same history.
+    pub(crate) fn take_state(&mut self, base: Base, incarnation: u64, asset: &Bytes) {
+        if self.asset.is_empty() {
+            (self.incarnation, self.asset) = (incarnation, asset.clone());
+        }
+        self.changed = true;
+        self.begin_at(base, false);
+    }
+
+    /// `ours` says that what stands behind the base in the log is known to belong there.
+    fn begin_at(&mut self, base: Base, ours: bool) {
+        let known = self.entries.get(&base.index).map(|entry| entry.term);
+        let known = known.or_else(|| self.lost.get(&base.index).map(|(term, _)| *term));
+        let other = base.index > 0 && known.is_some_and(|term| term != base.term);
+        if other || base.index >= self.last {
+            // Committed, and not what stands here: what follows was never committed.
+            self.entries.clear();
+            self.lost.clear();
+            self.last = base.index;
+        }
+        self.entries = self.entries.split_off(&(base.index + 1));
+        self.lost = self.lost.split_off(&(base.index + 1));
+        // Whether the entry behind belongs to this state is not known: a peer that has both tells.
+        let proven = ours || known.is_some() || base.index == 0;
+        if !proven && let Some(next) = self.entries.remove(&(base.index + 1)) {
+            self.lost.insert(next.index, (next.term, Some(EntryIdentity::of(&next))));
+        }
+        self.base = Some(base);
+    }
+
+    /// Takes entries that a peer's log has, which has `proof` as well. Returns whether they were of use.
+    pub(crate) fn take_entries(&mut self, proof: At, entries: Vec<Entry>) -> bool {
+        let Some(Part::Entries { from, to, proof: wanted }) = self.lacks() else { return false };
+        if proof != wanted || entries.first().is_none_or(|first| first.index != from) {
+            return false;
+        }
+        for (index, entry) in (from..=to).zip(entries) {
+            let known = self.lost.get(&index).and_then(|(_, identity)| identity.as_ref());
+            if entry.index != index || known.is_some_and(|identity| !identity.matches(&entry)) {
+                return false;
+            }
+            self.lost.remove(&index);
+            self.entries.insert(index, entry);
+        }
+        true
+    }
+
+    /// The replica, if nothing of its log is lost any more.
+    pub(crate) fn whole(&self) -> Option<Whole> {
+        let base = self.base.clone().filter(|_| self.lacks().is_none())?;
+        let last_term = self.entries.values().next_back().map_or(base.term, |last| last.term);
+        let hard_state = if self.hard_state.term < last_term {
+            // A state from a later term: in that one this replica has not voted.
+            HardState { term: last_term, vote: ReplicaId::NONE, ..self.hard_state }
+        } else {
+            self.hard_state
+        };
+        Some(Whole {
+            incarnation: self.incarnation,
+            asset: self.asset.clone(),
+            base,
+            hard_state,
+            entries: self.entries.values().cloned().collect(),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use flotilla_raft::EntryKind;
+    use proptest::prelude::*;
+
+    fn entry(index: u64, term: u64) -> Entry {
+        let data = Bytes::from(format!("{index} in {term}"));
+        Entry { term, index, kind: EntryKind::Command, data }
+    }
+
+    /// A log of `n` entries, whose term goes up every four.
+    fn log(n: u64) -> Vec<Entry> {
+        (1..=n).map(|index| entry(index, 1 + index / 4)).collect()
+    }
+
+    fn base(index: u64) -> Base {
+        Base { index, term: if index == 0 { 0 } else { 1 + index / 4 }, ..Base::default() }
+    }
+
+    fn recovered(first: u64, entries: Vec<Entry>, damage: Damage) -> RecoveredGroup {
+        RecoveredGroup {
+            replica: ReplicaId(7),
+            incarnation: 3,
+            asset: Bytes::from_static(b"asset"),
+            hard_state: HardState { term: 9, vote: ReplicaId(2), commit: 4 },
+            base: Some(base(first)),
+            entries,
+            damage: Some(damage),
+            aside: false,
+        }
+    }
+
+    /// What a peer with this log, from its base on, gives.
+    fn give(fragments: &mut Fragments, peer_base: u64, log: &[Entry], most: usize) -> bool {
+        match fragments.lacks().unwrap() {
+            Part::State => {
+                fragments.take_state(base(peer_base), 3, &Bytes::from_static(b"asset"));
+                true
+            }
+            Part::Entries { from, to, proof } => {
+                let has = |at: At| log.iter().any(|e| (e.index, e.term) == (at.index, at.term));
+                if !has(proof) {
+                    return false;
+                }
+                if from <= peer_base {
+                    fragments.take_state(base(peer_base), 3, &Bytes::new());
+                    return true;
+                }
+                let wanted = log.iter().filter(|e| (from..=to).contains(&e.index));
+                fragments.take_entries(proof, wanted.take(most).cloned().collect())
+            }
+            Part::Segment { .. } => false,
+        }
+    }
+
+    #[test]
+    fn a_lost_vote_or_end_cannot_be_mended() {
+        let vote = Damage { lost_hard_state: true, ..Damage::default() };
+        let end = Damage { unknown_end: true, ..Damage::default() };
+        for damage in [vote, end] {
+            assert!(Fragments::of(recovered(0, log(3), damage), None).is_none());
+        }
+    }
+
+    #[test]
+    fn another_history_is_not_taken_for_what_was_lost() {
+        let identity = Some(EntryIdentity::of(&entry(3, 1)));
+        let missing = vec![MissingEntries { from: 3, to: 3, identity }];
+        let damage = Damage { missing, beyond: vec![entry(4, 2)], ..Damage::default() };
+        let mut fragments = Fragments::of(recovered(0, log(2), damage), None).unwrap();
+        let proof = At { index: 3, term: 1 };
+        assert_eq!(fragments.lacks(), Some(Part::Entries { from: 3, to: 3, proof }));
+        let mut forged = entry(3, 1);
+        forged.data = Bytes::from_static(b"something else");
+        assert!(!fragments.take_entries(proof, vec![forged]));
+        assert!(!fragments.take_entries(At { term: 2, ..proof }, vec![entry(3, 2)]));
+        assert!(fragments.take_entries(proof, vec![entry(3, 1)]));
+        assert_eq!(fragments.whole().unwrap().entries, log(4));
+    }
+
+    #[test]
+    fn a_committed_state_that_contradicts_the_log_ends_it() {
+        let damage = Damage {
+            lost_base: Some(LostBase { index: 0, term: 0 }),
+            beyond: Vec::new(),
+            ..Damage::default()
+        };
+        let mut fragments = Fragments::of(recovered(0, log(9), damage), None).unwrap();
+        assert_eq!(fragments.lacks(), Some(Part::State));
+        let other = Base { index: 6, term: 5, ..Base::default() };
+        fragments.take_state(other.clone(), 3, &Bytes::new());
+        let whole = fragments.whole().unwrap();
+        assert_eq!((whole.base, whole.entries), (other, Vec::new()));
+        let later = Base { index: 20, term: 12, ..Base::default() };
+        fragments.take_state(later, 3, &Bytes::new());
+        let state = fragments.whole().unwrap().hard_state;
+        assert_eq!(
+            (state.term, state.vote),
+            (12, ReplicaId::NONE),
+            "no vote in a term it never saw"
+        );
+    }
+
+    proptest! {
+        /// Whatever is lost of a replica, a peer with a log at least as long makes it what it was; or what it was and more.
+        #[test]
+        fn pieces_of_a_peer_make_a_replica_what_it_was(
+            length in 1u64..24,
+            own_base in 0u64..24,
+            peer_base in 0u64..30,
+            more in 0u64..8,
+            gone: u32,
+            known: u32,
+            base_gone: bool,
+            most in 1usize..5,
+        ) {
+            let own_base = own_base.min(length);
+            let theirs = log(length + more);
+            let peer_base = peer_base.min(length + more);
+            let bit = |mask: u32, index: u64| mask & (1 << index) != 0;
+            let (mut entries, mut missing, mut beyond) = (Vec::new(), Vec::new(), Vec::new());
+            for e in theirs.iter().filter(|e| e.index > own_base && e.index <= length) {
+                // The last one's line in the table is what tells where the log ends.
+                if bit(gone, e.index) {
+                    let named = bit(known, e.index) || e.index == length;
+                    let identity = named.then(|| EntryIdentity::of(e));
+                    missing.push(MissingEntries { from: e.index, to: e.index, identity });
+                } else if missing.is_empty() {
+                    entries.push(e.clone());
+                } else {
+                    beyond.push(e.clone());
+                }
+            }
+            let b = base(own_base);
+            let lost_base = base_gone.then_some(LostBase { index: b.index, term: b.term });
+            let damage = Damage { missing, beyond, lost_base, ..Damage::default() };
+            let mut fragments = Fragments::of(recovered(own_base, entries, damage), None).unwrap();
+            for step in 0..100 {
+                // At any time, it may have to be set aside.
+                if step % 3 == 1 {
+                    fragments = Fragments::of(fragments.remains(), None).unwrap();
+                }
+                if fragments.lacks().is_none() {
+                    break;
+                }
+                prop_assert!(give(&mut fragments, peer_base, &theirs, most));
+            }
+            let whole = fragments.whole().unwrap();
+            let last = whole.entries.last().map_or(whole.base.index, |e| e.index);
+            prop_assert!(last == length.max(whole.base.index));
+            prop_assert_eq!(whole.base.term, base(whole.base.index).term);
+            for (e, index) in whole.entries.iter().zip(whole.base.index + 1..) {
+                prop_assert_eq!(e, &entry(index, 1 + index / 4));
+            }
+            prop_assert_eq!(whole.incarnation, 3);
+        }
+    }
+}

@@ -1,0 +1,65 @@
+//! Replicas that have forgotten what they promised: meta is told, until it has given their seats to others.
+
+use flotilla_raft::{GroupId, ReplicaId};
+
+use super::reconcile::OwnCall;
+use super::{Join, Shard};
+use crate::notice::Notice;
+use crate::request::MetaRequest;
+
+impl Shard {
+    /// Reports what is lost here to the meta leader, whoever that is by now, and asks for what the store itself needs to
+    /// take part again.
+    pub(super) fn report_lost(&mut self) {
+        if self.ended.get(&GroupId::META).is_some_and(|meta| meta.lost) {
+            let asking = self.own_calls.values().any(|call| *call == OwnCall::Renew);
+            if !asking && self.cluster().is_some() {
+                let request = MetaRequest::Renew { store: self.cx.store, loss: self.loss };
+                self.call_meta(OwnCall::Renew, request);
+            }
+        }
+        let wanted = |group: GroupId, replica: ReplicaId| {
+            self.known.live(group).is_some_and(|asset| asset.group.desires(replica))
+        };
+        let lost = self.ended.iter().filter(|(_, ended)| ended.lost);
+        let lost = lost.map(|(group, ended)| (*group, ended.replica));
+        let replicas: Vec<_> = lost.filter(|(group, replica)| wanted(*group, *replica)).collect();
+        let asking = self.own_calls.values().any(|call| *call == OwnCall::ReportLost);
+        if !replicas.is_empty() && !asking {
+            self.call_meta(OwnCall::ReportLost, MetaRequest::ReportLost { replicas });
+        }
+    }
+
+    /// The meta group has a new replica for this store: it begins anew, as when the store joined.
+    pub(super) fn renew_meta(&mut self, join: &Join) {
+        let Some(lost) = self.ended.remove(&GroupId::META) else { return };
+        if lost.lost && lost.replica < join.replica {
+            self.join(join);
+        }
+        if self.replicas.meta.is_none() {
+            self.ended.insert(GroupId::META, lost);
+        }
+    }
+
+    /// The log may have forgotten replicas that it had created. Now that meta is known as it is, everything that it ever put
+    /// here counts as created: what is not here is lost, and does not begin anew under its id.
+    pub(super) fn recall_created(&mut self) {
+        if !self.forgetful {
+            return;
+        }
+        let known: Vec<_> = self.known.replicas_on(self.cx.store).collect();
+        for (group, replica) in known {
+            self.created.raise(group.slot(), replica);
+        }
+        let created = self.created.clone();
+        match self.update_store(|record| record.created.raise_all(&created)) {
+            Ok(()) => {
+                self.durable.clone_from(&self.created);
+                self.forgetful = false;
+            }
+            Err(error) => {
+                self.cx.notice(Notice::Text(format!("the store file cannot be written: {error}")));
+            }
+        }
+    }
+}

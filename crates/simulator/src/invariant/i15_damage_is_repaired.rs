@@ -1,0 +1,25 @@
+//! What is damaged on some copies is repaired from the others; what is damaged on all is reported.
+
+use super::{Invariant, Seen};
+use crate::history::History;
+
+pub(super) struct DamageIsRepaired;
+
+impl Invariant for DamageIsRepaired {
+    fn name(&self) -> &'static str {
+        "I15 damage is repaired"
+    }
+
+    fn see(&mut self, _history: &History, seen: &Seen<'_>) -> Result<(), String> {
+        let Seen::Final(end) = seen else { return Ok(()) };
+        let whole = end.streams.iter().filter(|(group, _)| !end.beyond_repair.contains(group));
+        for (group, replicas) in whole {
+            for (store, held) in replicas {
+                if let Some(seq) = held.unreadable.first() {
+                    return Err(format!("{store}: message {seq} of group {group} cannot be read"));
+                }
+            }
+        }
+        Ok(())
+    }
+}
