@@ -57,6 +57,8 @@ pub(crate) struct Fragments {
     base: Option<Base>,
     /// Where the state was that is lost.
     lost_base: Option<LostBase>,
+    /// A state that is good, while another one is tried: segments that belong to it are missing, and nobody gives them.
+    doubted: Option<Base>,
     entries: BTreeMap<u64, Entry>,
     /// The terms of entries that are lost, as far as they are known, and what else is known of them.
     lost: BTreeMap<u64, (u64, Option<EntryIdentity>)>,
@@ -115,6 +117,7 @@ impl Fragments {
             hard_state,
             base: None,
             lost_base: damage.lost_base,
+            doubted: None,
             entries,
             lost,
             last,
@@ -160,6 +163,24 @@ impl Fragments {
         self.changed = true;
     }
 
+    /// Tries to find another state: one that is older, perhaps, and whose segments somebody has.
+    pub(crate) fn doubt_state(&mut self) {
+        self.doubted.clone_from(&self.base);
+        let changed = self.changed;
+        self.forget_state();
+        self.changed = changed;
+    }
+
+    /// Nobody gave another one. Returns whether there was one before.
+    pub(crate) fn recall_state(&mut self) -> bool {
+        if self.base.is_none() && self.doubted.is_some() {
+            self.base = self.doubted.take();
+            self.lost_base = None;
+            return true;
+        }
+        false
+    }
+
     /// The log on disk does not have it any more.
     pub(crate) fn is_elsewhere(&mut self) {
         self.changed = true;
@@ -170,7 +191,8 @@ impl Fragments {
         let named = self.lost.iter().filter(|(_, (_, identity))| identity.is_some());
         let mut missing: BTreeMap<u64, Option<EntryIdentity>> =
             named.map(|(index, (_, identity))| (*index, *identity)).collect();
-        if let Some(base) = &self.base {
+        let base = self.base.as_ref().or(self.doubted.as_ref());
+        if let Some(base) = base {
             let gaps = (base.index + 1..=self.last).filter(|i| !self.entries.contains_key(i));
             gaps.for_each(|index| {
                 missing.entry(index).or_default();
@@ -178,14 +200,14 @@ impl Fragments {
         }
         let missing = missing.into_iter();
         let missing = missing.map(|(at, identity)| MissingEntries { from: at, to: at, identity });
-        let lost_base = if self.base.is_some() { None } else { self.lost_base };
+        let lost_base = if base.is_some() { None } else { self.lost_base };
         let damage = Damage { missing: missing.collect(), lost_base, ..Damage::default() };
         RecoveredGroup {
             replica: self.replica,
             incarnation: self.incarnation,
             asset: self.asset.clone(),
             hard_state: self.hard_state,
-            base: self.base.clone(),
+            base: base.cloned(),
             entries: self.entries.values().cloned().collect(),
             damage: (damage != Damage::default()).then_some(damage),
             aside: false,
@@ -195,6 +217,7 @@ impl Fragments {
     /// Takes a peer's state, and what the log calls the replica if that is lost. What the log holds behind it stays, if it
     /// is of the same history.
     pub(crate) fn take_state(&mut self, base: Base, incarnation: u64, asset: &Bytes) {
+        self.doubted = None;
         if self.asset.is_empty() {
             (self.incarnation, self.asset) = (incarnation, asset.clone());
         }
@@ -339,6 +362,23 @@ mod tests {
         assert!(!fragments.take_entries(At { term: 2, ..proof }, vec![entry(3, 2)]));
         assert!(fragments.take_entries(proof, vec![entry(3, 1)]));
         assert_eq!(fragments.whole().unwrap().entries, log(4));
+    }
+
+    #[test]
+    fn a_state_whose_segments_nobody_has_gives_way_to_an_older_one() {
+        let own = log(9).split_off(6);
+        let mut fragments = Fragments::of(recovered(6, own, Damage::default()), None).unwrap();
+        assert!(fragments.lacks().is_none());
+        fragments.doubt_state();
+        assert_eq!(fragments.lacks(), Some(Part::State));
+        assert_eq!(fragments.remains().base, Some(base(6)), "it is not given up");
+        assert!(fragments.recall_state() && fragments.lacks().is_none());
+        fragments.doubt_state();
+        while fragments.lacks().is_some() {
+            assert!(give(&mut fragments, 4, &log(12), 9));
+        }
+        let whole = fragments.whole().unwrap();
+        assert_eq!((whole.base, whole.entries), (base(4), log(9).split_off(4)));
     }
 
     #[test]

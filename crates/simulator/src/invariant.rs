@@ -101,7 +101,7 @@ pub enum Seen<'a> {
 pub struct Final {
     /// What the meta group's leader knows.
     pub meta: Meta,
-    /// The messages of each stream's replicas, by store.
+    /// The messages of each stream's replicas, by store; without those that are beyond repair.
     pub streams: BTreeMap<GroupId, BTreeMap<StoreId, Messages>>,
     /// The replicas on each store.
     pub replicas: BTreeMap<StoreId, BTreeMap<GroupId, ReplicaId>>,

@@ -3,14 +3,14 @@
 use bytes::Bytes;
 use flotilla_raft::GroupId;
 
-use super::format::{HEADER, content_hash};
+use super::format::{HEADER, Slot, content_hash};
 use super::job::{SegmentJob, Step, with_file};
 use super::load::{Loaded, indexed, load};
-use super::record::parse;
+use super::record::{Parsed, parse};
 use super::staging::{Staging, StagingError};
 use super::transfer::SegmentSummary;
 use super::{SegmentError, SegmentStore, segment_path, stream_dir};
-use crate::disk::{Disk, DiskError, read_exact};
+use crate::disk::{Disk, DiskError, FileId, read_exact};
 
 /// A segment that is to be fetched from a peer, as far as this replica has flushed it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,8 +55,25 @@ impl SegmentStore {
     pub fn spare(&mut self, disk: &dyn Disk, seq: u64, through: u64) -> Option<SegmentSummary> {
         let (&first_seq, segment) = self.segments.range(..=seq).next_back()?;
         let has = seq <= segment.last_seq && through.min(segment.last_seq) <= self.flushed_through;
-        let fit = has && !segment.is_hurt();
+        let fit = has && self.verify(disk, first_seq);
         fit.then(|| self.summary(disk, first_seq, through, &|_| true).ok()).flatten()
+    }
+
+    /// Reads everything that a segment has on disk, before it is handed on: rot must not travel. What is found is remembered
+    /// ([`damaged`](Self::damaged)).
+    pub fn verify(&mut self, disk: &dyn Disk, first_seq: u64) -> bool {
+        let Some(segment) = self.segments.get(&first_seq).filter(|s| !s.is_hurt()) else {
+            return false;
+        };
+        let (flushed, path) = (segment.flushed, segment_path(self.group, first_seq));
+        let Ok(slots) = self.index(disk, first_seq) else { return false };
+        let written = slots.partition_point(|slot| slot.end() <= flushed);
+        let slots = slots.get(..written).unwrap_or_default();
+        let good = with_file_at(disk, &path, |file| check(disk, file, self.group, slots, flushed));
+        if good.is_err() {
+            self.note_rot(first_seq);
+        }
+        good.is_ok()
     }
 
     /// Puts a staged segment in the place of a damaged one, and forgets the damage. No job may be at work on the stream's
@@ -173,9 +190,7 @@ pub(super) struct Verification {
 impl Verification {
     /// Fails with the first thing that is not as it was written.
     pub(super) fn run(&self, disk: &dyn Disk, group: GroupId) -> Result<(), DiskError> {
-        let damaged =
-            |reason: String| DiskError::Io { operation: "verify", path: self.path.clone(), reason };
-        with_file(disk, disk.open(&self.path)?, |file| {
+        with_file_at(disk, &self.path, |file| {
             let Some(Loaded { slots, last_seq, end, .. }) =
                 indexed(disk, file, group, self.first_seq)?
             else {
@@ -184,24 +199,51 @@ impl Verification {
             if last_seq != self.last_seq {
                 return Err(damaged(format!("it ends at {last_seq}, not at {}", self.last_seq)));
             }
-            let len = usize::try_from(end).unwrap_or(usize::MAX);
-            let Some(bytes) = read_exact(disk, file, 0, len)?.map(Bytes::from) else {
-                return Err(damaged("it is cut short".to_owned()));
-            };
-            let mut at = HEADER;
-            for slot in &slots {
-                let start = usize::try_from(slot.offset).unwrap_or(usize::MAX);
-                let record = bytes.get(start..).map(|_| bytes.slice(start..));
-                let parsed = record.and_then(|record| parse(&record, group));
-                let right = |p: &super::record::Parsed| {
-                    (p.record.seq, p.checksum) == (slot.seq, slot.checksum) && start == at
-                };
-                if !parsed.as_ref().is_some_and(right) {
-                    return Err(damaged(format!("record {} is damaged", slot.seq)));
-                }
-                at = start + slot.length as usize;
-            }
-            Ok(())
+            check(disk, file, group, &slots, end)
         })
     }
+}
+
+fn with_file_at<T>(
+    disk: &dyn Disk,
+    path: &str,
+    work: impl FnOnce(FileId) -> Result<T, DiskError>,
+) -> Result<T, DiskError> {
+    with_file(disk, disk.open(path)?, work).map_err(|error| match error {
+        DiskError::Io { operation, reason, .. } => {
+            DiskError::Io { operation, path: path.to_owned(), reason }
+        }
+        error => error,
+    })
+}
+
+fn damaged(reason: String) -> DiskError {
+    DiskError::Io { operation: "verify", path: String::new(), reason }
+}
+
+/// Reads a file up to `end`, and looks whether it has these records, and nothing between them.
+fn check(
+    disk: &dyn Disk,
+    file: FileId,
+    group: GroupId,
+    slots: &[Slot],
+    end: u64,
+) -> Result<(), DiskError> {
+    let len = usize::try_from(end).unwrap_or(usize::MAX);
+    let Some(bytes) = read_exact(disk, file, 0, len)?.map(Bytes::from) else {
+        return Err(damaged("it is cut short".to_owned()));
+    };
+    let mut at = HEADER;
+    for slot in slots {
+        let start = usize::try_from(slot.offset).unwrap_or(usize::MAX);
+        let record = bytes.get(start..).map(|_| bytes.slice(start..));
+        let parsed = record.and_then(|record| parse(&record, group));
+        let right =
+            |p: &Parsed| (p.record.seq, p.checksum) == (slot.seq, slot.checksum) && start == at;
+        if !parsed.as_ref().is_some_and(right) {
+            return Err(damaged(format!("record {} is damaged", slot.seq)));
+        }
+        at = start + slot.length as usize;
+    }
+    Ok(())
 }

@@ -112,6 +112,7 @@ impl Shard {
         let Some(stream) = self.replicas.streams.get_mut(&group) else { return };
         let data = stream.machine.piece(fetch.first_seq, fetch.offset, PIECE_BYTES, &mut self.cx);
         stream.offered.insert(fetch.from, self.cx.now.mono);
+        self.dirty.insert(group);
         let Fetch { from: to, index, first_seq, offset } = fetch;
         let at = PieceAt { to, index, first_seq, offset };
         self.cx.say(from, group, &Say::Piece(Piece { at, data }));

@@ -15,11 +15,17 @@ use crate::bundle::{Entries, Lack, Piece, Say, Segment, State};
 use crate::mend::{Fragments, Part, Whole};
 use crate::notice::Notice;
 use crate::stream::{OpenError, staging};
-use crate::time::MILLISECOND;
+use crate::time::{MILLISECOND, SECOND};
 use crate::turn::After;
 
 /// How long one peer is waited for before the next one is asked.
 const PATIENCE: u64 = 300 * MILLISECOND;
+/// How often peers are asked for one part before something else is tried.
+const HASTY: u32 = 8;
+/// How often they are asked at that pace; behind that it is done more slowly.
+const EAGER: u32 = 10 * HASTY;
+/// How long is waited then.
+const SLOW: u64 = 2 * SECOND;
 
 /// A replica that is being made whole.
 pub(super) struct Mending {
@@ -30,6 +36,8 @@ pub(super) struct Mending {
     /// Whom it asked last, and when.
     asked: Option<StoreId>,
     asked_at: u64,
+    /// How often nobody gave anything.
+    tries: u32,
     /// The segment that was put in its place last.
     placed: Option<SegmentSummary>,
     /// Whether what is left is not in the log, but set aside.
@@ -77,9 +85,10 @@ impl Shard {
         let asset = asset.unwrap_or_else(|_| format!("group {group}"));
         self.damages += 1;
         self.cx.notice(Notice::Damaged { asset, group, replica, what: reason.clone() });
-        let (asked, asked_at, placed) = (None, 0, None);
+        let (asked, asked_at, tries, placed) = (None, 0, 0, None);
         let stage = Stage::Writing;
-        let mending = Mending { fragments, reason, stage, asked, asked_at, placed, is_aside };
+        let mending =
+            Mending { fragments, reason, stage, asked, asked_at, tries, placed, is_aside };
         self.mending.insert(group, mending);
         self.mend(group, None);
     }
@@ -112,7 +121,8 @@ impl Shard {
 
     /// A peer does not have the group: the next one is asked at the next tick.
     pub(super) fn mend_elsewhere(&mut self, from: StoreId, group: GroupId) {
-        if let Some(mending) = self.mending.get_mut(&group).filter(|m| m.asked == Some(from)) {
+        let asked = |m: &&mut Mending| m.asked == Some(from) && m.tries < EAGER;
+        if let Some(mending) = self.mending.get_mut(&group).filter(asked) {
             mending.asked_at = 0;
         }
     }
@@ -329,18 +339,41 @@ impl Shard {
     pub(super) fn retry_mending(&mut self) {
         let now = self.cx.now.mono;
         let stale = |m: &Mending| match &m.stage {
-            Stage::Asking(part) if now.saturating_sub(m.asked_at) > PATIENCE => Some(*part),
-            Stage::Fetching(fetching, _) if fetching.is_late(now) => Some(Part::State),
-            Stage::Replacing(fetching, summary) if fetching.is_late(now) => {
-                Some(Part::Segment { seq: summary.first_seq, through: summary.last_seq })
+            Stage::Asking(_) => {
+                let patience = if m.tries < EAGER { PATIENCE } else { SLOW };
+                now.saturating_sub(m.asked_at) > patience
+            }
+            Stage::Fetching(fetching, _) | Stage::Replacing(fetching, _) => fetching.is_late(now),
+            Stage::Writing => false,
+        };
+        let due: Vec<GroupId> =
+            self.mending.iter().filter(|(_, m)| stale(m)).map(|(group, _)| *group).collect();
+        for group in due {
+            self.ask_anew(group);
+        }
+    }
+
+    /// The next peer, or another way: who has a state and none of its segments may take an older one and the entries behind
+    /// it, where the others are not so far.
+    fn ask_anew(&mut self, group: GroupId) {
+        let Some(mending) = self.mending.get_mut(&group) else { return };
+        mending.tries = mending.tries.saturating_add(1);
+        let turn = mending.tries.is_multiple_of(HASTY);
+        let segment = match &mending.stage {
+            Stage::Asking(part @ Part::Segment { .. }) => Some(*part),
+            Stage::Replacing(_, of) => {
+                Some(Part::Segment { seq: of.first_seq, through: of.last_seq })
             }
             _ => None,
         };
-        let due: Vec<_> = self.mending.iter().filter_map(|(g, m)| Some((*g, stale(m)?))).collect();
-        for (group, part) in due {
-            // A log that lacks entries may have been offered a state instead.
-            let lacks = self.mending.get(&group).and_then(|m| m.fragments.lacks());
-            self.ask_peer(group, lacks.unwrap_or(part), None);
+        if segment.is_some() && turn {
+            mending.fragments.doubt_state();
+        } else if segment.is_none() && turn && mending.fragments.recall_state() {
+            return self.take_up_mended(group);
+        }
+        match mending.fragments.lacks().or(segment) {
+            Some(part) => self.ask_peer(group, part, None),
+            None => self.mend(group, None),
         }
     }
 }

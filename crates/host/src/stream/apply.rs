@@ -88,7 +88,9 @@ impl Machine for StreamMachine {
     }
 
     fn spare(&mut self, seq: u64, through: u64, cx: &mut Cx) -> Option<SegmentSummary> {
-        self.segments.spare(&*cx.disk, seq, through)
+        let spare = self.segments.spare(&*cx.disk, seq, through);
+        self.unreadable |= spare.is_none() && self.segments.damaged().is_some();
+        spare
     }
 
     fn restore(&mut self, state: &Bytes, index: u64, cx: &mut Cx) -> Result<(), String> {

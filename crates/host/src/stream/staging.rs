@@ -73,6 +73,11 @@ impl StreamMachine {
 
     /// A piece of a segment, for a member that fetches it; empty when the segment is not there any more.
     pub(crate) fn piece(&mut self, first_seq: u64, offset: u64, max: usize, cx: &mut Cx) -> Bytes {
+        if offset == 0 && !self.segments.verify(&*cx.disk, first_seq) {
+            // What is damaged here is repaired first.
+            self.unreadable |= self.segments.is_damaged(first_seq);
+            return Bytes::new();
+        }
         self.segments.read_chunk(&*cx.disk, first_seq, offset, max).unwrap_or_default()
     }
 }

@@ -46,8 +46,7 @@ impl Invariant for OneSequenceOneMessage {
                 }
             }
             Seen::Final(end) => {
-                let whole = end.streams.iter().filter(|(g, _)| !end.beyond_repair.contains(g));
-                for (group, replicas) in whole {
+                for (group, replicas) in &end.streams {
                     let told = self.last.get(group).copied().unwrap_or(0);
                     for (store, held) in replicas {
                         if held.last_seq < told {

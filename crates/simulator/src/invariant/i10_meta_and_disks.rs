@@ -29,8 +29,9 @@ fn check_store(
     store: flotilla_raft::StoreId,
     replicas: &std::collections::BTreeMap<flotilla_raft::GroupId, flotilla_raft::ReplicaId>,
 ) -> Result<(), String> {
-    let mut folders = BTreeSet::new();
     let mut wanted = BTreeSet::new();
+    // Who is to have a replica of those is still to be decided.
+    wanted.extend(&end.beyond_repair);
     for (group, asset) in end.meta.groups() {
         let Some(member) = asset.group().member_on(store) else { continue };
         let whole = !end.beyond_repair.contains(&group);
@@ -38,13 +39,13 @@ fn check_store(
             return Err(format!("{store} has no replica {} of group {group}", member.replica));
         }
         wanted.insert(group);
-        folders.insert(format!("{:016x}", group.0));
     }
     if let Some((group, replica)) =
         replicas.iter().find(|(g, _)| **g != flotilla_raft::GroupId::META && !wanted.contains(g))
     {
         return Err(format!("{store} has replica {replica} of group {group}, which nobody wants"));
     }
+    let folders: BTreeSet<String> = wanted.iter().map(|g| format!("{:016x}", g.0)).collect();
     let there = end.folders.get(&store).into_iter().flatten();
     match there.into_iter().find(|folder| !folders.contains(*folder)) {
         Some(folder) => Err(format!("{store} still has files of group {folder}")),

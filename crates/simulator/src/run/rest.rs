@@ -290,7 +290,9 @@ impl Run {
                 end.replicas.entry(store).or_default().extend(views);
                 let mut indexes: Vec<(GroupId, u64, Vec<u64>)> = Vec::new();
                 for view in shard.replicas() {
-                    if let StateView::Stream(stream) = view.state {
+                    if let StateView::Stream(stream) = view.state
+                        && !end.beyond_repair.contains(&view.group)
+                    {
                         let last = stream.last_seq();
                         let there = (1..=last).filter(|seq| stream.contains(*seq)).collect();
                         indexes.push((view.group, last, there));
