@@ -3,7 +3,8 @@
 //! What was written but not synced is in the kernel's memory, not in the image. So the power goes like this: stop
 //! the processes' time, copy the images, kill the processes, and go on with the copies.
 //!
-//! A file system of one's own can be frozen, too: whatever writes or syncs then waits, as on a disk that hangs.
+//! A file system of one's own can be frozen, too: whatever writes or syncs then waits, as on a disk that hangs. And it can be
+//! filled up, by a file beside the store.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -19,6 +20,9 @@ use crate::tool;
 
 /// The size of an image. Images are sparse: what is not written takes no place.
 const SIZE: u64 = 1024 * 1024 * 1024;
+
+/// The file that takes the room.
+const BALLAST: &str = "ballast";
 
 /// How often a file system is asked to go: what had its files open may not be gone yet.
 const DETACHING: u32 = 40;
@@ -125,6 +129,28 @@ impl PowerSupply {
     /// It is not frozen.
     pub fn thaw(&self, store: usize) -> Result<()> {
         run(Command::new("fsfreeze").arg("--unfreeze").arg(&self.outlet(store)?.mount))
+    }
+
+    /// Fills a store's disk up, but for so many bytes.
+    ///
+    /// # Errors
+    /// It has less room, or cannot be filled.
+    pub fn fill(&self, store: usize, but: u64) -> Result<()> {
+        let mount = self.mount(store)?;
+        let ballast = File::create(mount.join(BALLAST))?;
+        let system = rustix::fs::statvfs(mount)?;
+        let free = system.f_bavail.saturating_mul(system.f_frsize);
+        let length = free.checked_sub(but).context("there is less room")?;
+        rustix::fs::fallocate(&ballast, rustix::fs::FallocateFlags::empty(), 0, length)?;
+        Ok(())
+    }
+
+    /// Takes away what [`fill`](Self::fill) filled a store's disk with.
+    ///
+    /// # Errors
+    /// It was not filled.
+    pub fn empty(&self, store: usize) -> Result<()> {
+        Ok(fs::remove_file(self.mount(store)?.join(BALLAST))?)
     }
 
     fn outlet(&self, store: usize) -> Result<&Outlet> {

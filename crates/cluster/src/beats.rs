@@ -10,6 +10,7 @@ use std::thread;
 use std::time::Duration;
 
 use bytes::{BufMut, Bytes, BytesMut};
+use flotilla_host::Room;
 use flotilla_raft::StoreId;
 
 use crate::links::Links;
@@ -19,9 +20,9 @@ use crate::store::LocalStore;
 const INTERVAL: Duration = Duration::from_millis(100);
 
 /// The version that a beat begins with.
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
 
-/// One beat: `version 1 (u8) | boot id (u64) | store id (u64) | number (u64)`, little-endian.
+/// One beat: `version 2 (u8) | boot id (u64) | store id (u64) | number (u64) | room (u8)`, little-endian.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Beat {
     /// Which life of the process.
@@ -30,15 +31,18 @@ pub(crate) struct Beat {
     pub(crate) store: StoreId,
     /// Counts the beats of a life, from 1.
     pub(crate) number: u64,
+    /// How much room the store has on its disk.
+    pub(crate) room: Room,
 }
 
 impl Beat {
     pub(crate) fn encode(self) -> Bytes {
-        let mut bytes = BytesMut::with_capacity(25);
+        let mut bytes = BytesMut::with_capacity(26);
         bytes.put_u8(VERSION);
         bytes.put_u64_le(self.boot);
         bytes.put_u64_le(self.store.0);
         bytes.put_u64_le(self.number);
+        bytes.put_u8(self.room as u8);
         bytes.freeze()
     }
 
@@ -46,10 +50,10 @@ impl Beat {
     pub(crate) fn decode(bytes: &[u8]) -> Option<Self> {
         let (&version, rest) = bytes.split_first()?;
         let (fields, rest) = rest.as_chunks::<8>();
-        let &[boot, store, number] = fields else { return None };
-        let is_whole = version == VERSION && rest.is_empty();
+        let (&[boot, store, number], &[room]) = (fields, rest) else { return None };
+        let room = Room::from_number(room).filter(|_| version == VERSION)?;
         let [boot, store, number] = [boot, store, number].map(u64::from_le_bytes);
-        is_whole.then_some(Self { boot, store: StoreId(store), number })
+        Some(Self { boot, store: StoreId(store), number, room })
     }
 }
 
@@ -67,10 +71,11 @@ pub(crate) fn start(
 ) -> io::Result<Beating> {
     let (stop, stopped) = channel();
     thread::Builder::new().name("beats".to_owned()).spawn(move || {
-        let mut beat = Beat { boot, store, number: 0 };
+        let mut beat = Beat { boot, store, number: 0, room: Room::Enough };
         while stopped.recv_timeout(INTERVAL) == Err(RecvTimeoutError::Timeout) {
             if jetstream.is_well() {
                 beat.number += 1;
+                beat.room = jetstream.room();
                 links.handle.beat(&beat.encode());
             }
         }
@@ -85,8 +90,9 @@ mod tests {
 
     proptest! {
         #[test]
-        fn beats_survive_the_wire(boot: u64, store: u64, number: u64) {
-            let beat = Beat { boot, store: StoreId(store), number };
+        fn beats_survive_the_wire(boot: u64, store: u64, number: u64, room in 0..3_u8) {
+            let room = Room::from_number(room).unwrap();
+            let beat = Beat { boot, store: StoreId(store), number, room };
             prop_assert_eq!(Beat::decode(&beat.encode()), Some(beat));
         }
 

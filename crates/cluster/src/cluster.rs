@@ -161,6 +161,7 @@ fn start_members(
         bootstrap,
         store,
         detector: Detector::default(),
+        rooms: BTreeMap::new(),
         started: Instant::now(),
         judgement: None,
     };

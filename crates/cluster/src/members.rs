@@ -1,10 +1,11 @@
 //! The servers with a store: their bundles, beats and control frames on the way to JetStream here.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use flotilla_host::{Detector, Input, Sign};
+use flotilla_host::{Detector, Input, Room, Sign};
 use flotilla_meta::Message;
 use flotilla_raft::StoreId;
 use flotilla_routes::{Lane, PeerId, PeerInfo};
@@ -27,6 +28,8 @@ pub(crate) struct Members {
     pub(crate) bootstrap: mpsc::Sender<(StoreId, Message)>,
     pub(crate) store: StoreId,
     pub(crate) detector: Detector,
+    /// How much room others have on their disks, as JetStream was told.
+    pub(crate) rooms: BTreeMap<StoreId, Room>,
     pub(crate) started: Instant,
     /// A tick that waits for the events that had arrived before it, and for how many.
     pub(crate) judgement: Option<(Duration, usize)>,
@@ -65,13 +68,16 @@ impl Members {
         if self.links.store_of(peer) != Some((beat.store, beat.boot)) {
             return;
         }
-        let Beat { boot, store, number } = beat;
+        let Beat { boot, store, number, room } = beat;
         let sign = self.detector.heard(store, boot, number, self.started.elapsed());
         if sign == Some(Sign::Returned) {
             // What it leads was forgotten with its death, and it does not know that it was dead.
             self.leadership.ask(peer);
         }
         self.report(store, boot, sign);
+        if self.rooms.insert(store, room).unwrap_or_default() != room {
+            self.jetstream.input(Input::Room { store, room });
+        }
     }
 
     fn report(&self, store: StoreId, boot: u64, sign: Option<Sign>) {

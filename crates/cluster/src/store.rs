@@ -5,7 +5,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use flotilla_host::{Answer, Input, Request};
+use flotilla_host::{Answer, Input, Request, Room};
 use flotilla_jetstream::{JetStream, Leaders, Wire};
 use flotilla_meta::ServerInfo;
 use flotilla_raft::{GroupId, StoreId};
@@ -46,6 +46,9 @@ pub trait LocalStore: Send + Sync + 'static {
     /// Did every shard turn, and every queued WAL write finish, within the last second? Only then may this server
     /// tell others that it lives. Asked ten times a second by a thread that may wait for nothing.
     fn is_well(&self) -> bool;
+
+    /// How much room the store has on its disk. Asked as often, by the same thread.
+    fn room(&self) -> Room;
 }
 
 /// JetStream on this server, and what it knows when it starts.
@@ -111,5 +114,9 @@ impl LocalStore for JetStream {
 
     fn is_well(&self) -> bool {
         self.is_lively()
+    }
+
+    fn room(&self) -> Room {
+        Self::room(self)
     }
 }

@@ -28,6 +28,6 @@ pub use segment::{
 pub use store::{CreatedThrough, MAX_BOOTSTRAP, StoreError, StoreFile, StoreRecord};
 pub use wal::{
     BaseRecord, Damage, EntryIdentity, LostBase, LostRange, MAX_BODY, MissingEntries, Pin,
-    Pressure, RecordError, RecoveredGroup, Recovery, SpareJob, TornTail, Wal, WalBatch, WalError,
-    WalOptions, Written,
+    Pressure, RecordError, RecoveredGroup, Recovery, Room, RoomReport, SpareJob, TornTail, Wal,
+    WalBatch, WalError, WalOptions, Written,
 };

@@ -12,6 +12,7 @@ mod ledger;
 mod open;
 mod recovery;
 mod replay;
+mod room;
 mod scan;
 #[cfg(test)]
 mod tests;
@@ -28,6 +29,7 @@ pub use ledger::Pin;
 pub use recovery::{
     Damage, EntryIdentity, LostBase, MissingEntries, RecoveredGroup, Recovery, TornTail,
 };
+pub use room::{Room, RoomReport};
 pub use scan::LostRange;
 
 use crate::disk::{Disk, DiskError, FileId};
@@ -108,6 +110,8 @@ pub struct Wal {
     spare_in_work: bool,
     /// Files that are no part of the log any more, to be removed.
     doomed: Vec<u64>,
+    /// How much room the disk has.
+    seen: room::Seen,
     poison: Option<String>,
 }
 
@@ -216,14 +220,18 @@ impl Wal {
     fn has_room_for_spare(&self) -> bool {
         let spares = (self.spares.len() as u64).saturating_add(1);
         let size = self.used().saturating_add(spares.saturating_mul(self.options.file_size));
-        self.spares.len() < SPARES || size <= self.options.soft
+        self.spares.len() < SPARES || (self.has_room() && size <= self.options.soft)
     }
 
-    /// How full the log is. Names the groups to move so that it gets back to its soft limit.
+    /// How full the log is. Names the groups to move so that it gets back to its soft limit, or gives up its oldest file
+    /// when the disk has no room.
     #[must_use]
     pub fn pressure(&self) -> Pressure {
         let used = self.used();
         let mut excess = used.saturating_sub(self.options.soft);
+        if !self.has_room() {
+            excess = excess.max(self.files.values().next().copied().unwrap_or(0));
+        }
         let movable = excess / 2;
         let mut free_below = 0;
         for (generation, len) in self.files.range(..self.current.generation) {
@@ -240,6 +248,12 @@ impl Wal {
     #[must_use]
     pub fn used(&self) -> u64 {
         self.files.values().sum()
+    }
+
+    /// The size from which on groups are asked to move forward: [`WalOptions::soft`].
+    #[must_use]
+    pub fn soft(&self) -> u64 {
+        self.options.soft
     }
 
     /// The size that the log should not pass: [`WalOptions::cap`].
@@ -266,12 +280,9 @@ impl Wal {
         if self.spare_in_work {
             return None;
         }
-        let job = if self.spares.is_empty() {
-            self.next_spare += 1;
-            SpareJob { number: self.next_spare, work: Work::Make(self.options.file_size) }
-        } else {
-            SpareJob { number: self.doomed.pop()?, work: Work::Remove }
-        };
+        let remove = |number| SpareJob { number, work: Work::Remove };
+        let job = self.make_spare().or_else(|| self.surplus_spare());
+        let job = job.or_else(|| self.doomed.pop().map(remove))?;
         self.spare_in_work = true;
         Some(job)
     }
@@ -280,8 +291,11 @@ impl Wal {
     /// goes at the next open.
     pub fn spare_made(&mut self, job: &SpareJob, result: &Result<(), DiskError>) {
         self.spare_in_work = false;
-        if result.is_ok() && matches!(job.work, Work::Make(_)) {
-            self.spares.insert(job.number);
+        if matches!(job.work, Work::Make(_)) {
+            self.note_spare(result);
+            if result.is_ok() {
+                self.spares.insert(job.number);
+            }
         }
     }
 }
@@ -358,7 +372,9 @@ impl Wal {
             Some(number) => number,
             None => {
                 self.next_spare += 1;
-                SpareJob { number: self.next_spare, work: Work::Make(len) }.run(disk)?;
+                let made = SpareJob { number: self.next_spare, work: Work::Make(len) }.run(disk);
+                self.note_spare(&made);
+                made?;
                 self.next_spare
             }
         };

@@ -1,6 +1,7 @@
 //! The server, put together from its parts: the router, client connections, JetStream, the cluster, monitoring.
 
 mod identity;
+mod metrics;
 mod monitoring;
 mod ports;
 mod process;
@@ -56,8 +57,9 @@ impl Server {
     /// # Errors
     /// When a part cannot start; what had started is stopped.
     pub async fn start(options: Options) -> anyhow::Result<Self> {
-        let opened = open_store(&options)?;
-        let identity = Arc::new(Identity::new(&options, opened.as_ref()));
+        let id = identity::random_id();
+        let opened = open_store(&options, &id)?;
+        let identity = Arc::new(Identity::new(&options, id, opened.as_ref()));
         log::info!("  Name:     {}", identity.name);
         log::info!("  ID:       {}", identity.id);
         let router = RouterHandle::new();
@@ -199,12 +201,12 @@ async fn start_monitor(options: &Options, source: &Arc<Source>) -> anyhow::Resul
     Ok(Some(monitor))
 }
 
-fn open_store(options: &Options) -> anyhow::Result<Option<Opened>> {
+fn open_store(options: &Options, id: &str) -> anyhow::Result<Option<Opened>> {
     let Some(jetstream) = &options.jetstream else { return Ok(None) };
     let store_dir = store_dir(options);
     log::info!("Starting JetStream");
     log::info!("  Store Directory: \"{}\"", store_dir.display());
-    let name = identity::server_name(options);
+    let name = identity::server_name(options, id);
     let nanoseconds = |d: Duration| i64::try_from(d.as_nanos()).unwrap_or(i64::MAX);
     let api = ApiOptions {
         server_name: name.clone(),
@@ -224,6 +226,8 @@ fn open_store(options: &Options) -> anyhow::Result<Option<Opened>> {
     let opened = flotilla_jetstream::open(JetStreamOptions {
         store_dir,
         server_name: name,
+        server_id: id.to_owned(),
+        system_account: options.system_account.clone(),
         cluster_name: cluster_name(options).to_owned(),
         tags: options.server_tags.clone(),
         limits: PeerLimits {

@@ -36,6 +36,7 @@ pub use bundle::{
     PieceAt, Say, Segment, Sleep, State, Taken, Unknown, addressed, unbundle,
 };
 pub use consumer::ConsumerInput;
+pub use flotilla_disk::Room;
 pub use liveness::{Detector, Sign, WATCH_TICK};
 pub use mend::{At, Part};
 pub use meta::MetaFeed;

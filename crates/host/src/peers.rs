@@ -5,12 +5,15 @@
 
 use std::collections::BTreeMap;
 
+use flotilla_disk::Room;
 use flotilla_raft::StoreId;
 
 /// The table.
 #[derive(Clone, Debug, Default)]
 pub struct PeerTable {
     peers: BTreeMap<StoreId, Peer>,
+    /// The disks that have too little room, this server's own too.
+    tight: BTreeMap<StoreId, Room>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -58,6 +61,34 @@ impl PeerTable {
         self.peers.get(&store).map(|p| now.saturating_sub(p.heard))
     }
 
+    /// How much room a server has on its disk. Returns whether that is new.
+    pub fn set_room(&mut self, store: StoreId, room: Room) -> bool {
+        let before = if room == Room::Enough {
+            self.tight.remove(&store)
+        } else {
+            self.tight.insert(store, room)
+        };
+        before.unwrap_or_default() != room
+    }
+
+    /// How much room a server has on its disk, as it last said.
+    #[must_use]
+    pub fn room(&self, store: StoreId) -> Room {
+        self.tight.get(&store).copied().unwrap_or_default()
+    }
+
+    /// Whether it has enough.
+    #[must_use]
+    pub fn has_room(&self, store: StoreId) -> bool {
+        self.room(store) == Room::Enough
+    }
+
+    /// Whether all have enough.
+    #[must_use]
+    pub fn all_have_room(&self) -> bool {
+        self.tight.is_empty()
+    }
+
     /// The server that lives behind `after`, in the order of all servers, or the first one; never `me`.
     #[must_use]
     pub(crate) fn next_alive(&self, after: Option<StoreId>, me: StoreId) -> Option<StoreId> {
@@ -86,5 +117,15 @@ mod tests {
         assert_eq!(peers.died(StoreId(1)), Some(PeerChange::Died));
         assert_eq!(peers.died(StoreId(1)), None);
         assert!(peers.is_dead(StoreId(1)));
+    }
+
+    #[test]
+    fn a_disk_has_room_until_its_server_says_otherwise() {
+        let mut peers = PeerTable::default();
+        assert!(peers.has_room(StoreId(1)) && !peers.set_room(StoreId(1), Room::Enough));
+        assert!(peers.set_room(StoreId(1), Room::Short));
+        assert!(!peers.set_room(StoreId(1), Room::Short));
+        assert!(!peers.has_room(StoreId(1)) && !peers.all_have_room());
+        assert!(peers.set_room(StoreId(1), Room::Enough) && peers.all_have_room());
     }
 }

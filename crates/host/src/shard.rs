@@ -16,6 +16,7 @@ mod reconcile;
 mod recover;
 mod repair;
 mod replicas;
+mod room;
 mod sleep;
 mod tend;
 mod turn;

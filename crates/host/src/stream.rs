@@ -7,6 +7,7 @@ mod answer;
 mod apply;
 mod checkpoint;
 mod publish;
+mod room;
 pub(crate) mod staging;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -43,6 +44,8 @@ pub(crate) struct StreamMachine {
     pub(crate) touched: bool,
     /// What went since then.
     pub(crate) removed: Vec<SequenceRange>,
+    /// The index through which it was applied when some last went.
+    pub(crate) removed_at: u64,
     /// A message that the index has cannot be read here: somebody else is to lead.
     pub(crate) unreadable: bool,
     /// Whether an entry that moves time is on its way.
@@ -85,6 +88,7 @@ impl StreamMachine {
             pending_bytes: 0,
             touched: false,
             removed: Vec::new(),
+            removed_at: 0,
             unreadable: false,
             expiring: false,
             updating: false,

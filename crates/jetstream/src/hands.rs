@@ -15,6 +15,7 @@ use flotilla_storage::{FlushDone, SegmentFlusher, Submitter};
 use tokio::runtime::Handle;
 use tokio::time::Instant;
 
+use crate::advisories::Advisories;
 use crate::calls::{Calls, Remote};
 use crate::directory::Directory;
 use crate::inbox::Inbox;
@@ -35,6 +36,7 @@ pub(crate) struct Tools {
     pub(crate) directory: Arc<Directory>,
     pub(crate) leaders: Arc<Leaders>,
     pub(crate) ingest: Arc<Ingest>,
+    pub(crate) advisories: Arc<Advisories>,
     pub(crate) remote: Arc<dyn Remote>,
     pub(crate) runtime: Handle,
 }
@@ -75,7 +77,10 @@ impl Hands {
         for job in output.jobs {
             self.flush(job);
         }
-        output.notices.iter().for_each(note);
+        for notice in &output.notices {
+            note(notice);
+            self.tools.advisories.notice(notice);
+        }
         if let Some(why) = output.fatal {
             log::error!("JetStream ends on this server: {why}");
             self.tools.inboxes.close();
@@ -189,10 +194,13 @@ impl Hands {
 
 fn note(notice: &Notice) {
     match notice {
-        Notice::Leads { .. } | Notice::StepsDown { .. } => log::info!("{notice}"),
-        Notice::Refused { .. } | Notice::Text(_) => log::warn!("{notice}"),
-        Notice::Ended { .. } | Notice::Diverged { .. } | Notice::Quarantined { .. } => {
-            log::error!("{notice}");
+        Notice::Leads { .. } | Notice::StepsDown { .. } | Notice::Repaired { .. } => {
+            log::info!("{notice}");
         }
+        Notice::Refused { .. } | Notice::Text(_) => log::warn!("{notice}"),
+        Notice::Ended { .. }
+        | Notice::Diverged { .. }
+        | Notice::Quarantined { .. }
+        | Notice::Damaged { .. } => log::error!("{notice}"),
     }
 }

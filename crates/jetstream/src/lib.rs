@@ -4,6 +4,7 @@
 //! * [`Directory`] is what the meta group decided, [`Leaders`] who leads what, [`Calls`] asks a group's leader.
 //! * [`Api`] answers `$JS.API.…`; [`Ingest`] takes what clients send to streams and consumers.
 
+mod advisories;
 mod api;
 mod calls;
 mod directory;
@@ -15,6 +16,7 @@ mod inboxes;
 mod ingest;
 mod leaders;
 mod peer_id;
+mod room;
 mod service;
 mod shard_thread;
 mod shards;
@@ -25,4 +27,4 @@ pub use directory::Directory;
 pub use ingest::Ingest;
 pub use leaders::{Claim, Leaders};
 pub use peer_id::peer_id;
-pub use service::{JetStream, JetStreamOptions, OpenError, Opened, open};
+pub use service::{JetStream, JetStreamOptions, OpenError, Opened, open, open_on};

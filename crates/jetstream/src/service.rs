@@ -2,23 +2,25 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
 use flotilla_disk::{
-    Disk, DiskError, Pressure, StoreError, StoreFile, StoreRecord, Wal, WalError, WalOptions,
+    Disk, DiskError, Pressure, Room, StoreError, StoreFile, StoreRecord, Wal, WalError, WalOptions,
 };
 use flotilla_host::{Answer, Input, Join, Shard, ShardOptions, Thresholds, Totals, WalTicket};
 use flotilla_meta::{PeerLimits, ServerInfo};
 use flotilla_raft::{Slot, StoreId};
 use flotilla_server_core::RouterHandle;
 use flotilla_storage::{
-    FileDisk, FlusherOptions, SegmentFlusher, WalCompletion, WalStats, WalWriter, WalWriterOptions,
+    FileDisk, FlusherOptions, SegmentFlusher, WalCompletion, WalReports, WalStats, WalStatus,
+    WalWriter, WalWriterOptions,
 };
 use thiserror::Error;
 use tokio::runtime::Handle;
 
+use crate::advisories::{Advisories, Sender};
 use crate::api::{Api, ApiOptions, ContextParts};
 use crate::calls::{Calls, Remote};
 use crate::directory::Directory;
@@ -27,6 +29,7 @@ use crate::inbox::Inbox;
 use crate::inboxes::Inboxes;
 use crate::ingest::{Ingest, IngestParts};
 use crate::leaders::Leaders;
+use crate::room::{RoomNews, complaint};
 use crate::shard_thread::Clock;
 use crate::shards::{Ending, Shards};
 
@@ -40,6 +43,10 @@ pub struct JetStreamOptions {
     pub store_dir: PathBuf,
     /// `server_name`.
     pub server_name: String,
+    /// The id of this life of the server, for advisories.
+    pub server_id: String,
+    /// `system_account`, which advisories about servers go to.
+    pub system_account: String,
     /// `cluster.name`, or a name for a cluster of one.
     pub cluster_name: String,
     /// `server_tags`.
@@ -88,6 +95,8 @@ pub struct Opened {
 pub struct JetStream {
     info: ServerInfo,
     boot: u64,
+    store_dir: PathBuf,
+    disk: Arc<dyn Disk>,
     inboxes: Arc<Inboxes>,
     writer: WalWriter,
     shards: Shards,
@@ -103,7 +112,15 @@ pub struct JetStream {
 /// # Errors
 /// When the directory cannot be used, or what is in it cannot be relied on at all.
 pub fn open(options: JetStreamOptions) -> Result<Opened, OpenError> {
-    let disk: Arc<dyn Disk> = Arc::new(FileDisk::open(&options.store_dir)?);
+    let disk = Arc::new(FileDisk::open(&options.store_dir)?);
+    open_on(disk, options)
+}
+
+/// The same, on any disk; `options.store_dir` is only what it is called.
+///
+/// # Errors
+/// As [`open`].
+pub fn open_on(disk: Arc<dyn Disk>, options: JetStreamOptions) -> Result<Opened, OpenError> {
     let fresh = rand::random::<u64>().max(1);
     let store_file = StoreFile::open_or_create(&*disk, fresh)?;
     let record = store_file.record().clone();
@@ -134,6 +151,16 @@ fn server_info(options: &JetStreamOptions, store: StoreId) -> ServerInfo {
         cluster: options.cluster_name.clone(),
         tags: options.tags.clone(),
         limits: options.limits.clone(),
+    }
+}
+
+fn sender(options: &JetStreamOptions) -> Sender {
+    Sender {
+        server: options.server_name.clone(),
+        server_id: options.server_id.clone(),
+        cluster: options.api.cluster_name.clone(),
+        domain: options.api.domain.clone(),
+        system_account: options.system_account.clone(),
     }
 }
 
@@ -174,9 +201,19 @@ impl Opened {
         let Self { options, disk, wal, record, shards, clock, boot } = self;
         let store = record.store_id;
         let inboxes = Arc::new(Inboxes::new(shards.len()));
-        let writer = start_writer(Arc::clone(&disk), wal, &inboxes)?;
         let leaders = Arc::new(Leaders::default());
         let directory = Arc::new(Directory::default());
+        let (sender, runtime) = (sender(&options), Handle::current());
+        let advisories =
+            Arc::new(Advisories::new(sender, router.clone(), directory.clone(), runtime.clone()));
+        let news = RoomNews {
+            store,
+            store_dir: options.store_dir.clone(),
+            inboxes: inboxes.clone(),
+            advisories: advisories.clone(),
+            said: Mutex::new(Room::Enough),
+        };
+        let writer = start_writer(Arc::clone(&disk), wal, &inboxes, news)?;
         let calls = Calls::new(store, inboxes.clone(), leaders.clone(), remote.clone());
         let calls = Arc::new(calls);
         let ingest = Arc::new(Ingest::new(IngestParts {
@@ -203,14 +240,15 @@ impl Opened {
         let tools = Arc::new(Tools {
             store,
             inboxes: inboxes.clone(),
-            flusher: SegmentFlusher::start(disk, FlusherOptions::default())?,
+            flusher: SegmentFlusher::start(disk.clone(), FlusherOptions::default())?,
             router: router.clone(),
             calls: calls.clone(),
             directory: directory.clone(),
             leaders: leaders.clone(),
             ingest: ingest.clone(),
+            advisories,
             remote,
-            runtime: Handle::current(),
+            runtime,
         });
         let with_hands = |(number, (shard, inbox)): (u8, (Shard, &Arc<Inbox>))| {
             let log = writer.submitter(persisted(inbox, &inboxes));
@@ -231,6 +269,8 @@ impl Opened {
         Ok(JetStream {
             info,
             boot,
+            store_dir: options.store_dir,
+            disk,
             inboxes,
             writer,
             shards,
@@ -247,13 +287,15 @@ fn start_writer(
     disk: Arc<dyn Disk>,
     wal: Wal,
     inboxes: &Arc<Inboxes>,
+    news: RoomNews,
 ) -> Result<WalWriter, OpenError> {
     let inboxes = Arc::clone(inboxes);
     let pressure = Arc::new(move |pressure: Pressure| {
         let groups = pressure.pins.iter().map(|pin| pin.group).collect();
         inboxes.tell(Input::Pressure { groups, movable: pressure.movable });
     });
-    Ok(WalWriter::start(disk, wal, WalWriterOptions::default(), pressure)?)
+    let reports = WalReports { pressure, room: Arc::new(move |report| news.report(report)) };
+    Ok(WalWriter::start(disk, wal, WalWriterOptions::default(), reports)?)
 }
 
 /// Tells a shard what is on stable storage.
@@ -328,8 +370,8 @@ impl JetStream {
     /// Why JetStream serves nothing any more, if so.
     #[must_use]
     pub fn failure(&self) -> Option<String> {
-        let log = self.writer.ended().map(|error| error.to_string());
-        log.or_else(|| self.shards.have_ended().then(|| "a shard has ended".to_owned()))
+        self.log_ended()
+            .or_else(|| self.shards.have_ended().then(|| "a shard has ended".to_owned()))
     }
 
     /// Requests to the leaders of groups.
@@ -360,6 +402,37 @@ impl JetStream {
     #[must_use]
     pub fn api(&self) -> &Api {
         &self.api
+    }
+
+    /// How the log stands, and how much room its disk had when it last looked.
+    #[must_use]
+    pub fn log_status(&self) -> WalStatus {
+        self.writer.status()
+    }
+
+    /// How much room there is on the store's disk, as other servers are told.
+    #[must_use]
+    pub fn room(&self) -> Room {
+        self.writer.status().room.room
+    }
+
+    /// What is wrong with the room on the store's disk, and what to do; `None` when there is enough.
+    #[must_use]
+    pub fn lacks_room(&self) -> Option<String> {
+        let report = self.writer.status().room;
+        (report.room != Room::Enough).then(|| complaint(&self.store_dir, report))
+    }
+
+    /// Bytes that are free on the store's disk now; `None` if the system does not say.
+    #[must_use]
+    pub fn free_bytes(&self) -> Option<u64> {
+        self.disk.free_space().ok()
+    }
+
+    /// Why the log takes no writes any more, if so.
+    #[must_use]
+    pub fn log_ended(&self) -> Option<String> {
+        self.writer.ended().map(|error| error.to_string())
     }
 
     /// What the log's writer has done.

@@ -22,14 +22,18 @@ impl Clock {
 
     pub(crate) fn now(self) -> Now {
         let mono = u64::try_from(self.start.elapsed().as_nanos()).unwrap_or(u64::MAX);
-        let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-        let wall = Timestamp(i64::try_from(since.as_nanos()).unwrap_or(i64::MAX));
-        Now { mono, wall }
+        Now { mono, wall: wall() }
     }
 
     fn instant(self, mono: u64) -> Instant {
         self.start + Duration::from_nanos(mono)
     }
+}
+
+/// The time of day.
+pub(crate) fn wall() -> Timestamp {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    Timestamp(i64::try_from(since.as_nanos()).unwrap_or(i64::MAX))
 }
 
 /// Since when the shard is at work on its present turn; for the rule that a server with a shard that hangs does not beat.

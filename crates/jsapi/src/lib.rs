@@ -10,6 +10,7 @@
 //! Nothing here does I/O, keeps state, or reads a clock. Every input is foreign and may be anything.
 
 pub mod ack;
+pub mod advisory;
 pub mod cluster;
 pub mod consumer;
 pub mod direct;

@@ -69,6 +69,9 @@ pub enum MetaError {
     /// 10005.
     #[error(transparent)]
     NoPeers(#[from] NoPeers),
+    /// 10047: the one server that there is has no room on its disk.
+    #[error("insufficient storage resources available")]
+    NoStorage,
     /// 10040.
     #[error("peer not a member")]
     PeerNotMember,
@@ -177,6 +180,7 @@ impl MetaError {
             Self::ConsumerReplicasExceedStream => 10126,
             Self::ConsumerReplicasShouldMatchStream => 10134,
             Self::NoPeers(_) => 10005,
+            Self::NoStorage => 10047,
             Self::PeerNotMember => 10040,
             Self::ServerNotMember => 10044,
             Self::PeerRemap => 10075,

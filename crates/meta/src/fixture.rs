@@ -64,6 +64,7 @@ pub(crate) fn peers(count: u64, offline: &[u64]) -> Vec<Peer> {
         tags: vec![],
         jetstream: true,
         online: !offline.contains(&n),
+        has_room: true,
         file_available: None,
         memory_available: None,
         assets: 0,

@@ -15,6 +15,7 @@ use serde::Serialize;
 use crate::healthz::{self, HealthCheck};
 use crate::index;
 use crate::jsz::JszOptions;
+use crate::metrics;
 use crate::query::{BadQuery, Query};
 use crate::source::Source;
 
@@ -25,10 +26,12 @@ pub(crate) enum Endpoint {
     Varz,
     Jsz,
     Healthz,
+    Metrics,
 }
 
 impl Endpoint {
-    pub(crate) const ALL: [Self; 4] = [Self::Index, Self::Varz, Self::Jsz, Self::Healthz];
+    pub(crate) const ALL: [Self; 5] =
+        [Self::Index, Self::Varz, Self::Jsz, Self::Healthz, Self::Metrics];
 
     pub(crate) fn path(self) -> &'static str {
         match self {
@@ -36,6 +39,7 @@ impl Endpoint {
             Self::Varz => "/varz",
             Self::Jsz => "/jsz",
             Self::Healthz => "/healthz",
+            Self::Metrics => "/metrics",
         }
     }
 
@@ -45,6 +49,7 @@ impl Endpoint {
             Self::Varz => "General",
             Self::Jsz => "JetStream",
             Self::Healthz => "Health probe",
+            Self::Metrics => "Prometheus metrics",
         }
     }
 }
@@ -80,6 +85,7 @@ pub(crate) fn router(source: Arc<dyn Source>, local_addr: SocketAddr) -> Router 
         .route(Endpoint::Varz.path(), get(varz))
         .route(Endpoint::Jsz.path(), get(jsz))
         .route(Endpoint::Healthz.path(), get(healthz))
+        .route(Endpoint::Metrics.path(), get(metrics))
         .with_state(Arc::new(desk))
 }
 
@@ -126,6 +132,15 @@ async fn healthz(State(desk): State<Arc<Desk>>, extract::Query(pairs): Pairs) ->
         let (code, health) = healthz::answer(found, check.details);
         // On one line, as in the reference: probes compare it.
         json(code, serde_json::to_vec(&health))
+    })
+    .await
+}
+
+async fn metrics(State(desk): State<Arc<Desk>>) -> Response {
+    desk.count(Endpoint::Metrics);
+    blocking(move || {
+        let page = metrics::page(&desk.source.varz(), desk.source.jetstream_metrics().as_ref());
+        ([(header::CONTENT_TYPE, metrics::CONTENT_TYPE)], page).into_response()
     })
     .await
 }

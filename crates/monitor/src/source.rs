@@ -2,6 +2,7 @@
 
 use crate::healthz::{HealthCheck, HealthFault};
 use crate::jsz::{Jsz, JszOptions, NotMetaLeader};
+use crate::metrics::JetStreamMetrics;
 use crate::varz::Varz;
 
 /// A server, as far as monitoring looks into it.
@@ -18,6 +19,9 @@ pub trait Source: Send + Sync + 'static {
     /// # Errors
     /// [`NotMetaLeader`] when `options.leader_only` is set and another server leads.
     fn jsz(&self, options: &JszOptions) -> Result<Jsz, NotMetaLeader>;
+
+    /// What operators watch of JetStream; `None` when the server runs without it.
+    fn jetstream_metrics(&self) -> Option<JetStreamMetrics>;
 
     /// Whether what `check` asks for is well. All that is wrong is told, the worst first.
     ///

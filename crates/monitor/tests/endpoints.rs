@@ -7,8 +7,8 @@ use std::sync::{Arc, Mutex};
 
 use flotilla_jsapi::Time;
 use flotilla_monitor::{
-    AccountDetail, FaultKind, HealthCheck, HealthFault, Jsz, JszOptions, Monitor, MonitorOptions,
-    NotMetaLeader, Source, StreamDetail, Varz,
+    AccountDetail, FaultKind, HealthCheck, HealthFault, JetStreamMetrics, Jsz, JszOptions, Monitor,
+    MonitorOptions, NotMetaLeader, Source, StreamDetail, Varz,
 };
 use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -45,6 +45,10 @@ impl Source for Sample {
         };
         let account_details = options.select(["B", "A"]).into_iter().map(detail).collect();
         Ok(Jsz { total: 2, messages: 9, account_details, ..Jsz::default() })
+    }
+
+    fn jetstream_metrics(&self) -> Option<JetStreamMetrics> {
+        Some(JetStreamMetrics { up: true, streams: 2, disk_full: true, ..Default::default() })
     }
 
     fn healthz(&self, check: &HealthCheck) -> Result<(), Vec<HealthFault>> {
@@ -88,7 +92,7 @@ async fn varz_is_indented_and_counts_what_was_asked() {
     assert_eq!(varz["http_port"], monitor.local_addr().port());
     assert_eq!(varz["gateway"], serde_json::json!({}));
     assert_eq!(varz["slow_consumer_stats"]["clients"], 0);
-    let counts = serde_json::json!({"/": 0, "/varz": 2, "/jsz": 0, "/healthz": 0});
+    let counts = serde_json::json!({"/": 0, "/varz": 2, "/jsz": 0, "/healthz": 0, "/metrics": 0});
     assert_eq!(varz["http_req_stats"], counts);
 }
 
@@ -228,4 +232,22 @@ async fn a_taken_port_is_named() {
     let error = Monitor::bind(&options, Arc::new(Sample::default())).await.unwrap_err();
     let port = taken.local_addr().port().to_string();
     assert!(error.to_string().contains(&port), "{error}");
+}
+
+#[tokio::test]
+async fn metrics_are_text_that_prometheus_reads() {
+    let monitor = serve(Sample::default()).await;
+    let (code, head, body) = get(monitor.local_addr(), "/metrics").await;
+    assert_eq!(code, 200);
+    assert!(head.contains("content-type: text/plain; version=0.0.4"), "{head}");
+    for line in [
+        "flotilla_connections 3",
+        "flotilla_received_messages_total 7",
+        "flotilla_jetstream_up 1",
+        "flotilla_jetstream_streams 2",
+        "flotilla_disk_full 1",
+        "# TYPE flotilla_wal_sync_seconds histogram",
+    ] {
+        assert!(body.lines().any(|l| l == line), "{line:?} is not in {body}");
+    }
 }

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use flotilla_disk::{Disk, StoreFile, Wal, WalBatch, WalOptions};
 use flotilla_raft::{Base, Entry, EntryKind, GroupId, HardState, ReplicaId};
-use flotilla_storage::{FileDisk, WalCompletion, WalWriter, WalWriterOptions};
+use flotilla_storage::{FileDisk, WalCompletion, WalReports, WalWriter, WalWriterOptions};
 
 type Failed = Box<dyn std::error::Error>;
 
@@ -39,7 +39,8 @@ fn measure(dir: &PathBuf, groups: u64, size: usize, time: Duration) -> Result<()
     let store = StoreFile::open_or_create(&*disk, 1)?;
     let (wal, _) = Wal::open(&*disk, WalOptions::new(store.record().store_id))?;
     let options = WalWriterOptions::default();
-    let writer = WalWriter::start(Arc::clone(&disk), wal, options, Arc::new(|_| ()))?;
+    let reports = WalReports { pressure: Arc::new(|_| ()), room: Arc::new(|_| ()) };
+    let writer = WalWriter::start(Arc::clone(&disk), wal, options, reports)?;
     let (sender, completions) = channel::<WalCompletion>();
     let submitter = writer.submitter(Arc::new(move |completion| drop(sender.send(completion))));
     let data = Bytes::from(vec![7; size]);

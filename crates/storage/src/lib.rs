@@ -15,5 +15,6 @@ mod wal_writer;
 pub use file_disk::FileDisk;
 pub use segment_flusher::{FlushDone, FlushRefused, FlusherOptions, SegmentFlusher};
 pub use wal_writer::{
-    PressureCallback, Submitter, WalCallback, WalCompletion, WalStats, WalWriter, WalWriterOptions,
+    PressureCallback, RoomCallback, Submitter, WalCallback, WalCompletion, WalReports, WalStats,
+    WalStatus, WalWriter, WalWriterOptions,
 };

@@ -12,10 +12,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use flotilla_disk::{Disk, DiskError, Pressure, Wal, WalBatch, WalError};
+use flotilla_disk::{Disk, DiskError, Pressure, RoomReport, Wal, WalBatch, WalError};
 
 use queue::{Item, Queue};
-pub use stats::WalStats;
+pub use stats::{WalStats, WalStatus};
 use thread::Thread;
 
 /// What the writer may hold and how it waits.
@@ -27,7 +27,8 @@ pub struct WalWriterOptions {
     pub gather_bytes: usize,
     /// After so long without work the log is sealed.
     pub idle: Duration,
-    /// How long it waits, with a log or a disk that is full, before it tries again.
+    /// How long it waits, with a log or a disk that is full, before it tries again; and how often it looks at the disk
+    /// while nothing is written.
     pub retry: Duration,
 }
 
@@ -61,6 +62,25 @@ pub type WalCallback = Arc<dyn Fn(WalCompletion) + Send + Sync>;
 /// per retry interval.
 pub type PressureCallback = Arc<dyn Fn(Pressure) + Send + Sync>;
 
+/// Called on the writer's thread when the room on the disk has changed, and once per retry interval while it has too
+/// little.
+pub type RoomCallback = Arc<dyn Fn(RoomReport) + Send + Sync>;
+
+/// Who is told of what concerns no batch. They must be quick and must not wait.
+#[derive(Clone)]
+pub struct WalReports {
+    /// Of a log that has grown too large.
+    pub pressure: PressureCallback,
+    /// Of the room on its disk.
+    pub room: RoomCallback,
+}
+
+impl fmt::Debug for WalReports {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("WalReports").finish_non_exhaustive()
+    }
+}
+
 /// The running writer. Dropping it writes what waits and ends it.
 pub struct WalWriter {
     queue: Arc<Queue>,
@@ -75,11 +95,11 @@ impl WalWriter {
         disk: Arc<dyn Disk>,
         wal: Wal,
         options: WalWriterOptions,
-        pressure: PressureCallback,
+        reports: WalReports,
     ) -> Result<Self, DiskError> {
         let queue = Arc::new(Queue::new(options));
         let (jobs, spares) = thread::start_spares(Arc::clone(&disk), Arc::clone(&queue))?;
-        let thread = Thread::new(disk, wal, Arc::clone(&queue), pressure, jobs);
+        let thread = Thread::new(disk, wal, Arc::clone(&queue), reports, jobs);
         let thread = thread::named("wal-writer", move || thread.run())?;
         let submitters = AtomicU64::new(0);
         Ok(Self { queue, submitters, thread: Some(thread), spares: Some(spares) })
@@ -116,6 +136,12 @@ impl WalWriter {
     #[must_use]
     pub fn ended(&self) -> Option<WalError> {
         self.queue.ended()
+    }
+
+    /// How the log stands, and how much room its disk has, as of the last look.
+    #[must_use]
+    pub fn status(&self) -> WalStatus {
+        self.queue.status()
     }
 
     /// What it has done so far.

@@ -24,6 +24,7 @@ mod time;
 pub use codec::DamagedCommand;
 pub use command::{
     MAX_HEADERS_LEN, MAX_SUBJECT_LEN, PublishBatchBuilder, PushError, StreamChange, StreamCommand,
+    is_publish,
 };
 pub use config::{
     AckPolicy, ConsumerConfig, ConsumerLimits, DeliverPolicy, Discard, Placement, Retention,

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, Weak};
 
-use flotilla_host::{Answer, Request};
+use flotilla_host::{Answer, Request, Room};
 use flotilla_jetstream::{Leaders, Wire};
 use flotilla_meta::{PeerLimits, ServerInfo};
 use flotilla_raft::{GroupId, ReplicaId};
@@ -107,6 +107,10 @@ impl LocalStore for Node {
 
     fn is_well(&self) -> bool {
         true
+    }
+
+    fn room(&self) -> Room {
+        Room::Enough
     }
 }
 

@@ -3,7 +3,7 @@
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use flotilla_host::Input;
+use flotilla_host::{Input, Room};
 use flotilla_jetstream::Claim;
 use flotilla_raft::{GroupId, StoreId};
 
@@ -43,6 +43,21 @@ fn a_killed_server_is_dead_before_its_link_is_lost() {
     heard(&nodes[0], 2, 2);
     assert!(is_alive(&nodes[0], "b"));
     drop(again);
+}
+
+#[test]
+fn a_disk_without_room_is_heard_of_and_so_is_its_end() {
+    let nodes = Node::stores(&["a", "b"], 9);
+    heard(&nodes[0], 2, 1);
+    for said in [Room::Short, Room::Out, Room::Enough] {
+        *nodes[1].fake().room.lock().unwrap() = said;
+        eventually("a word about the disk", || {
+            let news = (StoreId(2), said);
+            let is_it =
+                |i: &Input| matches!(i, Input::Room { store, room } if (*store, *room) == news);
+            nodes[0].fake().took(is_it)
+        });
+    }
 }
 
 #[test]

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, OnceLock};
 
 use bytes::Bytes;
 use flotilla_cluster::{Asking, ClusterHandle, LocalStore, PersistError};
-use flotilla_host::{Answer, Input, Join, Request};
+use flotilla_host::{Answer, Input, Join, Request, Room};
 use flotilla_jetstream::{Remote, Wire};
 use flotilla_raft::{GroupId, ReplicaId, StoreId};
 use tokio::sync::oneshot;
@@ -19,6 +19,7 @@ pub(crate) struct FakeStore {
     pub(crate) joins: Mutex<Vec<Join>>,
     pub(crate) file: Mutex<Bytes>,
     pub(crate) is_well: AtomicBool,
+    pub(crate) room: Mutex<Room>,
     pub(crate) forwarded: Mutex<Vec<String>>,
     registered: Mutex<BTreeMap<StoreId, ReplicaId>>,
     asked: Mutex<BTreeMap<u64, oneshot::Sender<Answer>>>,
@@ -34,6 +35,7 @@ impl FakeStore {
             joins: Mutex::default(),
             file: Mutex::default(),
             is_well: AtomicBool::new(true),
+            room: Mutex::default(),
             forwarded: Mutex::default(),
             registered: Mutex::default(),
             asked: Mutex::default(),
@@ -115,5 +117,9 @@ impl LocalStore for FakeStore {
 
     fn is_well(&self) -> bool {
         self.is_well.load(Ordering::Relaxed)
+    }
+
+    fn room(&self) -> Room {
+        *self.room.lock().unwrap()
     }
 }

@@ -54,13 +54,23 @@ pub(super) enum Work {
     Make(u64),
     /// The removal of a file that is one too many. Freeing its blocks can take long.
     Remove,
+    /// The removal of a spare.
+    GiveUp,
 }
 
 impl SpareJob {
     /// Does it. After an error nothing is left that the next open would take for a spare.
     pub fn run(&self, disk: &dyn Disk) -> Result<(), DiskError> {
         let path = zeroing_path(self.number);
-        let Work::Make(len) = self.work else { return disk.remove(&path) };
+        let len = match self.work {
+            Work::Make(len) => len,
+            Work::Remove => return disk.remove(&path),
+            Work::GiveUp => return disk.remove(&spare_path(self.number)),
+        };
+        // What has no place is not begun: it would fill up the disk, and take as long as if it had.
+        if disk.free_space().is_ok_and(|free| free < len) {
+            return Err(DiskError::NoSpace { operation: "prepare", path });
+        }
         let made = self.zero(disk, &path, len);
         if made.is_err() {
             // Best effort: what is left goes at the next open.

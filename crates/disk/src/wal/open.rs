@@ -291,6 +291,7 @@ fn resume(
         next_spare,
         spare_in_work: false,
         doomed: Vec::new(),
+        seen: super::room::Seen::default(),
         poison: None,
     };
     wal.take_up(disk, end.lost)?;

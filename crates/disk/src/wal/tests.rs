@@ -3,6 +3,7 @@ mod model;
 mod power;
 mod property;
 mod reclaim;
+mod room;
 
 use bytes::Bytes;
 use flotilla_raft::{Base, Entry, EntryKind, GroupId, HardState, Membership, ReplicaId, StoreId};

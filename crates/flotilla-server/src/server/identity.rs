@@ -22,20 +22,20 @@ pub(super) struct Identity {
     boot: u64,
 }
 
-/// The configured name; without one the server is called after nothing but chance, at every start.
-pub(super) fn server_name(options: &Options) -> String {
-    options.server_name.clone().unwrap_or_else(random_id)
+/// The configured name; without one the server is called by its id, another one at every start.
+pub(super) fn server_name(options: &Options, id: &str) -> String {
+    options.server_name.clone().unwrap_or_else(|| id.to_owned())
 }
 
-fn random_id() -> String {
+/// An id for a life of a server.
+pub(super) fn random_id() -> String {
     let letter = |_| char::from(ID_LETTERS[usize::from(rand::random::<u8>()) % ID_LETTERS.len()]);
     std::iter::once('N').chain((1..ID_LENGTH).map(letter)).collect()
 }
 
 impl Identity {
-    pub(super) fn new(options: &Options, opened: Option<&Opened>) -> Self {
-        let id = random_id();
-        let name = options.server_name.clone().unwrap_or_else(|| id.clone());
+    pub(super) fn new(options: &Options, id: String, opened: Option<&Opened>) -> Self {
+        let name = server_name(options, &id);
         let boot = opened.map_or_else(|| rand::random::<u64>().max(1), Opened::boot);
         Self { name, id, boot }
     }

@@ -10,14 +10,16 @@ use flotilla_jetstream::{JetStream, peer_id};
 use flotilla_jsapi::Time;
 use flotilla_jsapi::cluster::PeerInfo;
 use flotilla_monitor::{
-    ClusterVarz, FaultKind, HealthCheck, HealthFault, JetStreamConfig, JetStreamStats,
-    JetStreamVarz, Jsz, JszOptions, MetaCluster, NotMetaLeader, SlowConsumerStats, Uptime, Varz,
+    ClusterVarz, FaultKind, HealthCheck, HealthFault, JetStreamConfig, JetStreamMetrics,
+    JetStreamStats, JetStreamVarz, Jsz, JszOptions, MetaCluster, NotMetaLeader, SlowConsumerStats,
+    Uptime, Varz,
 };
 use flotilla_raft::{GroupId, StoreId};
 use flotilla_server_core::{ClientListener, RouterHandle};
 use flotilla_stream::Timestamp;
 
 use super::identity::{Identity, NATS_VERSION};
+use super::metrics;
 use super::process::{self, Processor};
 use super::system::Route;
 
@@ -159,14 +161,21 @@ impl Source {
         if check.js_meta_only {
             return Vec::new();
         }
-        let Totals { ended, diverged, .. } = self.totals();
+        let full = jetstream.lacks_room().map(|why| HealthFault::new(FaultKind::JetStream, why));
+        let Totals { ended, diverged, mending, .. } = self.totals();
         let ended = ended
             .into_iter()
             .map(|(group, reason)| format!("the replica of group {group} ended: {reason}"));
         let diverged = diverged
             .into_iter()
             .map(|group| format!("the replica of group {group} differs from its leader"));
-        ended.chain(diverged).map(|text| HealthFault::new(FaultKind::Stream, text)).collect()
+        let mending = mending
+            .into_iter()
+            .map(|(group, why)| format!("the replica of group {group} is being repaired: {why}"));
+        let assets = ended.chain(diverged).chain(mending);
+        full.into_iter()
+            .chain(assets.map(|text| HealthFault::new(FaultKind::Stream, text)))
+            .collect()
     }
 }
 
@@ -261,6 +270,10 @@ impl flotilla_monitor::Source for Source {
             total: super::jetstream_accounts(&self.options).len() as u64,
             ..Jsz::default()
         })
+    }
+
+    fn jetstream_metrics(&self) -> Option<JetStreamMetrics> {
+        self.jetstream.as_deref().map(metrics::of)
     }
 
     fn healthz(&self, check: &HealthCheck) -> Result<(), Vec<HealthFault>> {

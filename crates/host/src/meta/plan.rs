@@ -113,6 +113,7 @@ impl Replica<MetaMachine> {
                     tags: server.tags.clone(),
                     jetstream: server.limits.jetstream,
                     online: server.store == cx.store || !cx.peers.is_dead(server.store),
+                    has_room: cx.peers.has_room(server.store),
                     file_available: left(server.limits.max_file_store, load.reserved_file),
                     memory_available: left(server.limits.max_memory_store, load.reserved_memory),
                     assets: load.assets,
@@ -145,6 +146,10 @@ fn create_stream(
     // A stream that exists is found by applying, wherever a new one would go.
     let (stores, preferred) = match meta.stream(&account, &config.name) {
         Some(asset) => (asset.group.stores().collect(), asset.group.preferred),
+        // As the reference server says it where there is nothing to choose from.
+        None if matches!(fleet.peers, [Peer { has_room: false, .. }]) => {
+            return Err(MetaError::NoStorage);
+        }
         None => place(&request, fleet).map(|placed| (placed.stores, placed.preferred))?,
     };
     Ok(Command::CreateStream { account, config, stores, preferred, max_streams })

@@ -86,7 +86,8 @@ impl<M: Machine> Replica<M> {
         }
     }
 
-    /// Hands leadership to the member on `preferred`, or to the one that is furthest and lives.
+    /// Hands leadership to the member on `preferred`, or to one that lives: to the one that is furthest among those whose
+    /// disks have room, if there are any.
     pub(crate) fn step_down(&mut self, preferred: Option<StoreId>, cx: &mut Cx) -> Answer {
         let no_peers = |why: &str| Answer::Error(ErrorKind::ClusterNoPeers.because(why));
         let membership = self.raft.membership();
@@ -107,7 +108,9 @@ impl<M: Machine> Replica<M> {
             None => {
                 let others = membership.voters.iter().filter(|r| **r != me && alive(r));
                 let matched = |r: &&ReplicaId| self.raft.progress(**r).map_or(0, |p| p.matched);
-                match others.max_by_key(matched) {
+                let has_room =
+                    |r: &ReplicaId| membership.store_of(*r).is_some_and(|s| cx.peers.has_room(s));
+                match others.max_by_key(|r| (has_room(r), matched(r))) {
                     Some(replica) => *replica,
                     None => return no_peers("no replacement peer connected"),
                 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use flotilla_disk::DiskError;
+use flotilla_disk::{DiskError, Room};
 use flotilla_raft::{GroupId, StoreId};
 
 use crate::consumer::ConsumerInput;
@@ -30,6 +30,14 @@ pub enum Input {
         groups: Arc<[GroupId]>,
         /// How many bytes of entries each may write again for it.
         movable: u64,
+    },
+    /// How much room a store has on its disk: this one, as its log found it, or another one, as its server says. It comes
+    /// when that has changed; of this store also now and then while it has too little.
+    Room {
+        /// Which store.
+        store: StoreId,
+        /// How much.
+        room: Room,
     },
     /// A job on a stream's files ended.
     Flushed {
@@ -121,6 +129,7 @@ impl Input {
             | Self::LinkReset(_)
             | Self::HandOver
             | Self::Pressure { .. }
+            | Self::Room { .. }
             | Self::Standings(_) => Addressee::All,
             Self::Persisted(_) | Self::Answered(..) => Addressee::Doer,
         }

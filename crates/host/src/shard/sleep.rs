@@ -27,6 +27,7 @@ impl Shard {
             // A server whose disk hangs does not beat, while its shards go on speaking. Who is taken for dead is not
             // listened to, or its groups would stay with it.
             Say::Raft(_) if self.cx.peers.is_dead(from) => {}
+            Say::Raft(message) if self.has_no_place_for(group, &message) => {}
             Say::Raft(message) => {
                 let to = message.to;
                 let Some(replica) = self.replicas.get_mut(group) else {

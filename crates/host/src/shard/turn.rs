@@ -48,6 +48,7 @@ impl Shard {
                 self.cx.movable = movable;
                 self.take_pressure(&groups);
             }
+            Input::Room { store, room } => self.take_room(store, room),
             Input::Flushed { group, job, result } => {
                 // A group whose replica was destroyed may have come back meanwhile, as another one.
                 self.reconcile_all |= self.files.finished(group);
@@ -234,7 +235,11 @@ impl Shard {
             }
             stream.propose_queue(&mut self.cx);
             stream.drive(&mut self.cx)?;
-            let wanted = std::mem::take(&mut stream.wants_base);
+            if !stream.machine.removed.is_empty() {
+                stream.machine.removed_at = stream.raft.applied();
+            }
+            stream.make_way(&mut self.cx);
+            let wanted = std::mem::take(&mut stream.wants_base) || stream.can_make_room(&self.cx);
             stream.checkpoint(wanted, &mut self.cx);
             self.tell_consumers(group);
             return Ok(());

@@ -49,7 +49,7 @@ impl Replica<StreamMachine> {
         self.wake();
         for message in messages {
             if self.machine.queue_bytes > QUEUE_BYTES {
-                self.machine.refuse(message.reply, cx);
+                self.machine.refuse(message.reply, ErrorKind::StreamTooManyRequests, cx);
                 continue;
             }
             self.machine.queue_bytes += message.len();
@@ -58,8 +58,11 @@ impl Replica<StreamMachine> {
     }
 
     /// Proposes what waits: everything that came since the last turn becomes one entry, or as few as the limits
-    /// allow.
+    /// allow. Without room for it, it is refused.
     pub(crate) fn propose_queue(&mut self, cx: &mut Cx) {
+        if !self.machine.queue.is_empty() && !self.has_room(cx) {
+            return self.refuse_queue(cx);
+        }
         while !self.machine.queue.is_empty()
             && self.machine.pending_bytes < cx.thresholds.stream_in_flight
             && self.serves()
@@ -125,10 +128,9 @@ impl StreamMachine {
         self.queue_bytes = 0;
     }
 
-    fn refuse(&self, reply: Option<Bytes>, cx: &mut Cx) {
+    pub(super) fn refuse(&self, reply: Option<Bytes>, why: ErrorKind, cx: &mut Cx) {
         if let Some(subject) = reply.filter(|_| !self.stream.config().no_ack) {
-            let error = ErrorKind::StreamTooManyRequests.error();
-            let payload = ack::refused(&self.stream.config().name, &error);
+            let payload = ack::refused(&self.stream.config().name, &why.error());
             let headers = Bytes::new();
             cx.out.publishes.push(Publish {
                 account: self.account.clone(),

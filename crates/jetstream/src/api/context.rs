@@ -1,7 +1,7 @@
 //! What all requests use: the directory, made current, and the leaders of groups.
 
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use bytes::Bytes;
 use flotilla_host::{Answer, MetaRequest, Request};
@@ -314,6 +314,5 @@ pub(super) fn done(answer: &Answer) -> Result<Success, ApiError> {
 
 /// The time of day.
 pub(super) fn now() -> Timestamp {
-    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    Timestamp(i64::try_from(since.as_nanos()).unwrap_or(i64::MAX))
+    crate::shard_thread::wall()
 }

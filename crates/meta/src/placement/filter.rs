@@ -70,7 +70,8 @@ pub(super) fn refusal(
         return Some(reasons);
     }
     let room = available(peer, request.storage);
-    if request.max_bytes.is_some_and(|bytes| room.is_some_and(|room| bytes > room)) {
+    let is_full = !peer.has_room && request.storage == StorageKind::File;
+    if is_full || request.max_bytes.is_some_and(|bytes| room.is_some_and(|room| bytes > room)) {
         return Some(vec![Reason::NoStorage]);
     }
     if request.replicas > 1 && peer.max_ha_assets.is_some_and(|max| peer.ha_assets >= max) {

@@ -35,6 +35,8 @@ pub struct Peer {
     pub jetstream: bool,
     /// Whether it is heard from, healthy, and not about to leave (lame duck).
     pub online: bool,
+    /// Whether its disk has room for more.
+    pub has_room: bool,
     /// Bytes of file storage neither used nor reserved; `None` is unlimited or unknown.
     pub file_available: Option<u64>,
     /// Bytes of memory storage neither used nor reserved; `None` is unlimited or unknown.

@@ -10,6 +10,7 @@ fn peer(n: u64) -> Peer {
         tags: vec![],
         jetstream: true,
         online: true,
+        has_room: true,
         file_available: Some(1 << 30),
         memory_available: Some(1 << 20),
         assets: 0,

@@ -87,7 +87,7 @@ pub fn relocate(
         // about that.
         let alone =
             PlacementRequest { replicas: 1, max_bytes: None, ..request(config, &[], &nobody) };
-        let alone_there = [Peer { online: true, ..peer.clone() }];
+        let alone_there = [Peer { online: true, has_room: true, ..peer.clone() }];
         place(&alone, &Fleet { peers: &alone_there, unique_tag: None, seed: fleet.seed }).is_ok()
     };
     let keep: Vec<_> =

@@ -1,7 +1,7 @@
 //! The log's writer and the segments' flusher of one server, as devices: they do with the disk what the threads of
 //! `flotilla-storage` do, and take their time.
 
-use flotilla_disk::{Disk, Pressure, SegmentJob, SpareJob, Wal, WalBatch};
+use flotilla_disk::{Disk, Pressure, Room, SegmentJob, SpareJob, Wal, WalBatch};
 use flotilla_host::{Input, MILLISECOND, SECOND, WalTicket};
 use flotilla_raft::StoreId;
 
@@ -10,6 +10,9 @@ use super::event::Event;
 
 /// Bytes that wait for the log at most, before shards take nothing more that leads to some.
 pub(crate) const QUEUE: usize = 256 << 10;
+
+/// How often the log looks how much room there is.
+const LOOK: u64 = 100 * MILLISECOND;
 
 /// How fast a disk is.
 #[derive(Clone, Copy, Debug)]
@@ -38,6 +41,9 @@ pub(crate) struct Log {
     writing: Option<Vec<(usize, WalTicket)>>,
     writes: u64,
     stalled: bool,
+    /// How much room there was, and when to look again.
+    pub(crate) room: Room,
+    next_look: u64,
 }
 
 impl Log {
@@ -51,6 +57,8 @@ impl Log {
             writing: None,
             writes: 0,
             stalled: false,
+            room: Room::Enough,
+            next_look: 0,
         }
     }
 
@@ -180,6 +188,29 @@ impl World {
             let at = self.sync_ends(store);
             self.schedule(at, Event::SpareDone { store, boot, job });
         }
+        self.log_looks(store, boot);
+    }
+
+    /// Looks how much room there is, and says so if that is new, or too little still.
+    fn log_looks(&mut self, store: StoreId, boot: u64) {
+        let now = self.now;
+        let Some(server) = self.servers.get_mut(&store).filter(|s| s.lives(boot)) else { return };
+        let Some(running) = &mut server.running else { return };
+        if now < running.log.next_look {
+            return;
+        }
+        running.log.next_look = now + LOOK;
+        let room = running.log.wal.look_for_room(&*server.disk).room;
+        let before = std::mem::replace(&mut running.log.room, room);
+        if before == Room::Enough && room == Room::Enough {
+            return;
+        }
+        let woken = running.give(Input::Room { store, room });
+        self.wake(store, woken);
+        if before != room {
+            self.trace.note(now, || format!("{store}'s disk: {room:?}"));
+        }
+        self.schedule(now + SECOND, Event::LogWork { store, boot });
     }
 
     pub(super) fn spare_done(&mut self, store: StoreId, boot: u64, job: &SpareJob) {

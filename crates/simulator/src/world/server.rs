@@ -1,9 +1,9 @@
 //! One server: its disk, and while it runs its shards and its log.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
-use flotilla_disk::{Disk, MemDisk, SegmentJob, StoreFile, Wal, WalOptions};
+use flotilla_disk::{Disk, MemDisk, Room, SegmentJob, StoreFile, Wal, WalOptions};
 use flotilla_host::{
     Addressee, Detector, Input, Shard, ShardOptions, Thresholds, addressed, shard_of,
 };
@@ -56,6 +56,8 @@ pub(crate) struct Running {
     /// What waits for the thread that writes segments.
     pub(crate) jobs: VecDeque<SegmentJob>,
     pub(crate) detector: Detector,
+    /// How much room others have on their disks, as their beats say.
+    pub(crate) rooms: BTreeMap<StoreId, Room>,
     pub(crate) beats: u64,
     pub(crate) registered: bool,
 }
@@ -132,6 +134,7 @@ impl Server {
             log: Log::new(wal),
             jobs: VecDeque::new(),
             detector: Detector::default(),
+            rooms: BTreeMap::new(),
             beats: 0,
             registered: false,
         });

@@ -48,12 +48,18 @@ impl World {
         if !self.links.is_up(from, to) {
             return;
         }
+        let sender = self.servers.get(&from).and_then(|s| s.running.as_ref());
+        let room = sender.map(|r| r.log.room).unwrap_or_default();
         let Some(running) = self.servers.get_mut(&to).and_then(|s| s.running.as_mut()) else {
             return;
         };
         let time = Duration::from_nanos(running.clock.mono(now));
+        let is_new = running.rooms.insert(from, room).unwrap_or_default() != room;
         if running.detector.heard(from, boot, number, time).is_some() {
             self.give(to, Input::Heard { store: from, boot });
+        }
+        if is_new {
+            self.give(to, Input::Room { store: from, room });
         }
     }
 

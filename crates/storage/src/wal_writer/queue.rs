@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use flotilla_disk::{DiskError, SpareJob, WalBatch, WalError};
 
-use super::stats::WalStats;
+use super::stats::{WalStats, WalStatus};
 use super::{WalCallback, WalWriterOptions};
 
 /// A batch on its way, and who waits for it.
@@ -59,6 +59,7 @@ struct State {
     stalled: Option<WalError>,
     last_finished: Instant,
     stats: WalStats,
+    status: WalStatus,
 }
 
 pub(super) struct Queue {
@@ -80,6 +81,7 @@ impl Queue {
             stalled: None,
             last_finished: Instant::now(),
             stats: WalStats::default(),
+            status: WalStatus::default(),
         };
         Self { options, state: Mutex::new(state), wake: Condvar::new() }
     }
@@ -105,7 +107,7 @@ impl Queue {
         self.state().bytes > self.options.queue_bytes
     }
 
-    /// Waits for something to do. With `sealed` there is nothing to do when nothing comes.
+    /// Waits for something to do, in a log that is `sealed` at most for the time between two looks at the disk.
     pub(super) fn next(&self, sealed: bool) -> Next {
         let mut state = self.state();
         loop {
@@ -120,11 +122,7 @@ impl Queue {
                 return Next::Close;
             }
             state.news = false;
-            if sealed && !stalled {
-                state = self.wake.wait(state).unwrap_or_else(PoisonError::into_inner);
-                continue;
-            }
-            let time = if stalled { self.options.retry } else { self.options.idle };
+            let time = if stalled || sealed { self.options.retry } else { self.options.idle };
             let waited = self.wake.wait_timeout(state, time);
             let (next, timeout) = waited.unwrap_or_else(PoisonError::into_inner);
             state = next;
@@ -212,6 +210,14 @@ impl Queue {
 
     pub(super) fn stats(&self) -> WalStats {
         self.state().stats.clone()
+    }
+
+    pub(super) fn set_status(&self, status: WalStatus) {
+        self.state().status = status;
+    }
+
+    pub(super) fn status(&self) -> WalStatus {
+        self.state().status
     }
 }
 

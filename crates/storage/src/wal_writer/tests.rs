@@ -1,7 +1,7 @@
 use std::sync::mpsc::{Receiver, channel};
 
 use bytes::Bytes;
-use flotilla_disk::{Failure, MemDisk, Operation, Recovery, WalOptions};
+use flotilla_disk::{Failure, MemDisk, Operation, Recovery, Room, WalOptions};
 use flotilla_raft::{Entry, EntryKind, GroupId, HardState, ReplicaId, StoreId};
 
 use super::*;
@@ -13,8 +13,21 @@ fn wal_options() -> WalOptions {
 fn start(disk: &MemDisk, options: WalWriterOptions) -> (WalWriter, Receiver<Pressure>) {
     let (wal, _) = Wal::open(disk, wal_options()).unwrap();
     let (sender, pressures) = channel();
-    let callback: PressureCallback = Arc::new(move |pressure| drop(sender.send(pressure)));
-    (WalWriter::start(Arc::new(disk.clone()), wal, options, callback).unwrap(), pressures)
+    let pressure: PressureCallback = Arc::new(move |pressure| drop(sender.send(pressure)));
+    let reports = WalReports { pressure, room: Arc::new(|_| ()) };
+    (WalWriter::start(Arc::new(disk.clone()), wal, options, reports).unwrap(), pressures)
+}
+
+/// The same, with whoever hears of the room on the disk.
+fn start_on_small_disk(disk: &MemDisk) -> (WalWriter, Receiver<RoomReport>) {
+    let (wal, _) = Wal::open(disk, wal_options()).unwrap();
+    let (sender, rooms) = channel();
+    let room: RoomCallback = Arc::new(move |room| {
+        let _ = sender.send(room);
+    });
+    let reports = WalReports { pressure: Arc::new(|_| ()), room };
+    let options = WalWriterOptions { retry: Duration::from_millis(5), ..Default::default() };
+    (WalWriter::start(Arc::new(disk.clone()), wal, options, reports).unwrap(), rooms)
 }
 
 fn recovered(disk: &MemDisk) -> Recovery {
@@ -195,4 +208,49 @@ fn dropping_the_writer_writes_what_waits_and_seals() {
     assert!(one.submit(entry(1, 21, 1), 21).is_err());
     disk.power_loss(1);
     assert_eq!(recovered(&disk).groups[&GroupId(1)].entries.len(), 20);
+}
+
+#[test]
+fn a_full_disk_is_noticed_told_again_and_over_by_itself() {
+    let disk = MemDisk::new();
+    let (writer, rooms) = start_on_small_disk(&disk);
+    let (one, completions) = submitter(&writer);
+    one.submit(create(1), 0).unwrap();
+    assert!(completions.recv().unwrap().result.is_ok());
+    // Nothing is written: somebody else fills it.
+    disk.set_capacity(0);
+    let waited = Duration::from_secs(60);
+    let short = rooms.recv_timeout(waited).unwrap();
+    assert_ne!(short.room, Room::Enough);
+    assert_eq!(short.free, 0);
+    assert_ne!(rooms.recv_timeout(waited).unwrap().room, Room::Enough, "it is said again");
+    // What is prepared is written all the same.
+    one.submit(entry(1, 1, 100), 1).unwrap();
+    assert!(completions.recv_timeout(waited).unwrap().result.is_ok());
+    // All of it, until something has to wait.
+    let mut last = 1;
+    while writer.stalled().is_none() {
+        last += 1;
+        one.submit(entry(1, last, 12_000), last).unwrap();
+        let (queued, began) = (|| writer.oldest_queued_since().is_some(), Instant::now());
+        while queued() && writer.stalled().is_none() {
+            assert!(began.elapsed() < waited);
+            std::thread::yield_now();
+        }
+    }
+    assert!(writer.ended().is_none());
+    let began = Instant::now();
+    while writer.status().room.room != Room::Out {
+        assert!(began.elapsed() < waited, "{:?}", writer.status());
+        std::thread::yield_now();
+    }
+    disk.set_capacity(u64::MAX);
+    while rooms.recv_timeout(waited).unwrap().room != Room::Enough {}
+    let mut done = 0;
+    while done < last {
+        let completion = completions.recv_timeout(waited).unwrap();
+        assert!(completion.result.is_ok());
+        done = completion.tickets.last().copied().unwrap_or(done);
+    }
+    assert!(writer.stalled().is_none());
 }

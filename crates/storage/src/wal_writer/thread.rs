@@ -4,24 +4,32 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::mpsc::{Sender, channel};
 use std::thread::JoinHandle;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use flotilla_disk::{Disk, DiskError, SpareJob, Wal, WalBatch, WalError};
+use flotilla_disk::{Disk, DiskError, Room, SpareJob, Wal, WalBatch, WalError};
 
 use super::queue::{Item, Next, Queue, Waiter};
-use super::{PressureCallback, WalCallback, WalCompletion};
+use super::stats::WalStatus;
+use super::{WalCallback, WalCompletion, WalReports};
+
+/// How often the disk is looked at while much is written.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
 
 /// What the thread owns. If it panics, the log ends and everybody is told.
 pub(super) struct Thread {
     disk: Arc<dyn Disk>,
     wal: Wal,
     queue: Arc<Queue>,
-    pressure: PressureCallback,
+    reports: WalReports,
     /// Files to prepare, for the thread beside.
     spares: Sender<SpareJob>,
     sealed: bool,
     /// The size and the time of the last pressure report.
     reported: Option<(u64, Instant)>,
+    /// When the disk was last looked at.
+    looked: Option<Instant>,
+    /// What was last said of its room, and when.
+    told: Option<(Room, Instant)>,
 }
 
 /// Ends the log when the thread ends, for whatever reason.
@@ -39,20 +47,34 @@ impl Thread {
         disk: Arc<dyn Disk>,
         wal: Wal,
         queue: Arc<Queue>,
-        pressure: PressureCallback,
+        reports: WalReports,
         spares: Sender<SpareJob>,
     ) -> Self {
-        Self { disk, wal, queue, pressure, spares, sealed: true, reported: None }
+        Self {
+            disk,
+            wal,
+            queue,
+            reports,
+            spares,
+            sealed: true,
+            reported: None,
+            looked: None,
+            told: None,
+        }
     }
 
     pub(super) fn run(mut self) {
         let _end = EndOnDrop(Arc::clone(&self.queue));
+        self.look();
         self.order_spare();
         while self.queue.ended().is_none() {
             match self.queue.next(self.sealed) {
                 Next::Write(items) => self.write(items),
-                Next::SpareMade(job, result) => self.wal.spare_made(&job, &result),
-                Next::Idle => self.seal(),
+                Next::SpareMade(job, result) => {
+                    self.wal.spare_made(&job, &result);
+                    self.look();
+                }
+                Next::Idle => self.rest(),
                 Next::Close => {
                     self.seal();
                     return;
@@ -64,9 +86,10 @@ impl Thread {
     fn write(&mut self, items: Vec<Item>) {
         let (waiters, batches): (Vec<_>, Vec<_>) =
             items.into_iter().map(|item| (item.waiter, item.batch)).unzip();
+        let started = Instant::now();
         let written = self.wal.write(&*self.disk, &batches);
         match written {
-            Ok(written) => self.sync(&waiters, written.bytes),
+            Ok(written) => self.sync(&waiters, written.bytes, started.elapsed()),
             Err(error @ WalError::Refused { .. }) => self.refused(waiters, batches, error),
             Err(error) if self.wal.poisoned().is_some() => self.end(&waiters, error),
             Err(error) => {
@@ -74,18 +97,19 @@ impl Thread {
                 let batches = waiters.into_iter().zip(batches);
                 let items = batches.map(|(waiter, batch)| Item { waiter, batch });
                 self.queue.put_back(items.collect(), error);
+                self.looked = None;
             }
         }
         self.after_write();
     }
 
-    fn sync(&mut self, waiters: &[Waiter], bytes: u64) {
+    fn sync(&mut self, waiters: &[Waiter], bytes: u64, write: Duration) {
         let started = Instant::now();
         match self.wal.sync(&*self.disk) {
             Ok(lsn) => {
                 let took = started.elapsed();
                 self.sealed = false;
-                self.queue.finish(|stats| stats.note(waiters.len(), bytes, took));
+                self.queue.finish(|stats| stats.note(waiters.len(), bytes, write, took));
                 complete(waiters, &Ok(lsn));
             }
             Err(error) => self.end(waiters, error),
@@ -124,6 +148,20 @@ impl Thread {
         fail(rest, &self.queue);
     }
 
+    /// Nothing came for a while.
+    fn rest(&mut self) {
+        if !self.sealed {
+            self.seal();
+        } else if self.wal.poisoned().is_none() {
+            // Others fill the disk, or empty it.
+            self.look();
+            self.order_spare();
+            if self.wal.room().room != Room::Enough {
+                self.report_pressure();
+            }
+        }
+    }
+
     fn seal(&mut self) {
         match self.wal.seal(&*self.disk) {
             Ok(_) => {
@@ -144,8 +182,30 @@ impl Thread {
             self.end(&[], error);
             return;
         }
+        if self.looked.is_none_or(|at| at.elapsed() >= LOOK_EVERY) {
+            self.look();
+        }
         self.order_spare();
         self.report_pressure();
+    }
+
+    /// Looks how much room the disk has, and says so when that has changed, or once per retry interval while it has too
+    /// little: whoever can make some tries again then.
+    fn look(&mut self) {
+        let now = Instant::now();
+        self.looked = Some(now);
+        let room = self.wal.look_for_room(&*self.disk);
+        let (used, soft, cap) = (self.wal.used(), self.wal.soft(), self.wal.cap());
+        self.queue.set_status(WalStatus { used, soft, cap, room });
+        let retry = self.queue.options.retry;
+        let known = match self.told {
+            Some((told, at)) => told == room.room && (told == Room::Enough || now - at < retry),
+            None => room.room == Room::Enough,
+        };
+        if !known {
+            self.told = Some((room.room, now));
+            (self.reports.room)(room);
+        }
     }
 
     fn order_spare(&mut self) {
@@ -166,7 +226,7 @@ impl Thread {
         self.reported = Some((used, now));
         let pressure = self.wal.pressure();
         if !pressure.pins.is_empty() {
-            (self.pressure)(pressure);
+            (self.reports.pressure)(pressure);
         }
     }
 }

@@ -16,6 +16,12 @@ const KIND_PUBLISH: u8 = 1;
 /// One [`StreamCommand`], as MessagePack.
 const KIND_CHANGE: u8 = 2;
 
+/// Whether an entry of a stream's log stores messages, so that it takes room. It looks at the entry's kind alone.
+#[must_use]
+pub fn is_publish(entry: &[u8]) -> bool {
+    entry.get(1) == Some(&KIND_PUBLISH)
+}
+
 /// A decoded entry; wholly checked, so that applying it cannot stop half way.
 pub(crate) enum Entry<'a> {
     Publish(PublishBatch<'a>),
