@@ -276,7 +276,9 @@ fn a_replica_that_was_set_aside_holds_up_nothing_and_can_come_back() {
     assert_eq!(group.replica, R);
     // It comes back as a base, and what follows it.
     write_base(&disk, &mut wal, G, 18, u64::MAX);
-    (19..=20).for_each(|index| drop(append_entry(&disk, &mut wal, G, index)));
+    for index in 19..=20 {
+        append_entry(&disk, &mut wal, G, index);
+    }
     drop(wal);
     let (_, recovery) = opened(&disk);
     let group = &recovery.groups[&G];
