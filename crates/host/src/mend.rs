@@ -149,6 +149,7 @@ impl Fragments {
 
     /// What this is stands in the log.
     pub(crate) fn written(&mut self) {
+        self.lost_base = None;
         self.changed = false;
     }
 
@@ -191,7 +192,9 @@ impl Fragments {
         let named = self.lost.iter().filter(|(_, (_, identity))| identity.is_some());
         let mut missing: BTreeMap<u64, Option<EntryIdentity>> =
             named.map(|(index, (_, identity))| (*index, *identity)).collect();
-        let base = self.base.as_ref().or(self.doubted.as_ref());
+        // A peer's state counts once it is written: what is known of the lost one proves what may still be missing.
+        let own = self.base.as_ref().filter(|_| self.lost_base.is_none());
+        let base = own.or(self.doubted.as_ref());
         if let Some(base) = base {
             let gaps = (base.index + 1..=self.last).filter(|i| !self.entries.contains_key(i));
             gaps.for_each(|index| {

@@ -107,7 +107,7 @@ impl SegmentJob {
                         make_dir(disk, &dir)?;
                         names_changed = true;
                     }
-                    part.write(disk)?;
+                    names_changed |= part.write(disk)?;
                 }
                 Step::Erase(erasure) => erasure.run(disk, self.group)?,
                 Step::Compact(job) => {
@@ -177,11 +177,15 @@ pub(super) fn with_file<T, E>(
 }
 
 impl Part {
-    fn write(&self, disk: &dyn Disk) -> Result<(), DiskError> {
-        // An earlier attempt may have left the file; what it holds from here on is written anew.
-        let file =
-            if self.create { open_or_create(disk, &self.path) } else { disk.open(&self.path) };
-        with_file(disk, file?, |file| {
+    /// Returns whether it made the file. An earlier attempt may have left one; what it holds from here on is written anew. One
+    /// that is gone, although it should be there, must not hold up what comes: that what it held is lost is found when it
+    /// is read, as any damage.
+    fn write(&self, disk: &dyn Disk) -> Result<bool, DiskError> {
+        let (file, made) = match disk.open(&self.path) {
+            Err(DiskError::NotFound { .. }) => (open_or_create(disk, &self.path)?, true),
+            file => (file?, false),
+        };
+        with_file(disk, file, |file| {
             let parts: Vec<_> = self.bytes.iter().map(|bytes| IoSlice::new(bytes)).collect();
             disk.write_vectored_at(file, self.offset, &parts)?;
             let end = self.offset + self.bytes.iter().map(|bytes| bytes.len() as u64).sum::<u64>();
@@ -189,7 +193,8 @@ impl Part {
                 disk.truncate(file, end)?;
             }
             disk.sync_data(file)
-        })
+        })?;
+        Ok(made)
     }
 }
 

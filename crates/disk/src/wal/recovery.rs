@@ -66,6 +66,23 @@ pub struct Damage {
     pub unknown_end: bool,
 }
 
+impl std::fmt::Display for Damage {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { missing, lost_base, lost_hard_state, unknown_end, .. } = self;
+        let ranges = missing.iter().map(|MissingEntries { from, to, .. }| match from == to {
+            true => from.to_string(),
+            false => format!("{from}-{to}"),
+        });
+        let ranges: Vec<_> = ranges.collect();
+        let entries = (!ranges.is_empty()).then(|| format!("entries {}", ranges.join(", ")));
+        let base = lost_base.map(|lost| format!("the state at index {}", lost.index));
+        let vote = lost_hard_state.then(|| "its vote".to_owned());
+        let end = unknown_end.then(|| "perhaps its end".to_owned());
+        let parts: Vec<_> = [vote, end, base, entries].into_iter().flatten().collect();
+        write!(f, "its log lost {}", parts.join(", "))
+    }
+}
+
 /// A range of entries that is gone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MissingEntries {

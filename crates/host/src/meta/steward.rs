@@ -80,8 +80,11 @@ impl<M: crate::replica::Machine> Replica<M> {
         let lives = |(_, s): &(ReplicaId, StoreId)| *s == cx.store || !cx.peers.is_dead(*s);
         let live: BTreeSet<_> = members.filter(lives).map(|(r, _)| r).collect();
         let end = self.raft.commit();
+        // One that never answered has nothing, however short the log is: it may not even be there yet.
         let has = |r: &ReplicaId| {
-            *r == self.raft.id() || self.raft.progress(*r).is_some_and(|p| p.matched + slack >= end)
+            let progress = self.raft.progress(*r);
+            *r == self.raft.id()
+                || progress.is_some_and(|p| p.matched > 0 && p.matched + slack >= end)
         };
         let caught_up = live.iter().copied().filter(has).collect();
         (live, caught_up)

@@ -55,7 +55,7 @@ impl Shard {
             Err(error) => return self.end_recovered(group, replica, 0, error.to_string()),
         };
         let reason = match &remains.damage {
-            Some(damage) => format!("its log is damaged: {damage:?}"),
+            Some(damage) => damage.to_string(),
             None => "it had to be set aside".to_owned(),
         };
         let incarnation = remains.incarnation;

@@ -88,7 +88,7 @@ impl Shard {
         let founding = record.as_ref().ok();
         let founding = founding.map(|r| Base { membership: r.founding.clone(), ..Base::default() });
         if let Some(damage) = &recovered.damage {
-            let reason = format!("its log is damaged: {damage:?}");
+            let reason = damage.to_string();
             return match Fragments::of(recovered.clone(), founding) {
                 Some(fragments) => self.begin_mending(group, fragments, reason, false),
                 None => {

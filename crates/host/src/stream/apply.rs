@@ -79,6 +79,11 @@ impl Machine for StreamMachine {
         }
         match self.segments.manifest(&*cx.disk, last, &|_| true) {
             Ok(files) => Some(files),
+            // Known, and being repaired.
+            Err(_) if self.segments.damaged().is_some() => {
+                self.unreadable = true;
+                None
+            }
             Err(error) => {
                 let text = format!("{}: its segments cannot be offered: {error}", self.name());
                 cx.notice(Notice::Text(text));

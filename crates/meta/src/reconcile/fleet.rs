@@ -90,7 +90,7 @@ fn heal_stream(
 ) -> Option<Replacement> {
     let group = &asset.group;
     let (lost, keep): (Vec<_>, Vec<_>) = group.stores().partition(|s| losses.contains(group, *s));
-    if keep.is_empty() {
+    if keep.is_empty() && !losses.leave_a_voter(group) {
         return None;
     }
     let is_short = group.desired.len() < usize::from(asset.config.replicas) && group.is_settled();

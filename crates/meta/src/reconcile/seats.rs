@@ -32,12 +32,23 @@ impl Losses<'_> {
     const NONE: Losses<'static> = Losses { gone: BTreeSet::new(), missing: &BTreeSet::new() };
 
     /// Whether the group's replica on `store` is to be replaced. While those that are left are no majority, nobody can
-    /// take over: what is left of a replica on a store that is there is not given up then.
+    /// take over: what is left of a member on a store that is there is not given up then.
     pub(super) fn contains(&self, group: &AssetGroup, store: StoreId) -> bool {
         let missing = |m: &Member| self.missing.contains(&(group.id, m.replica));
         let lost = |m: &&Member| self.gone.contains(&m.store) || missing(m);
         let few = 2 * group.desired.iter().filter(lost).count() < group.desired.len();
-        self.gone.contains(&store) || few && group.member_on(store).is_some_and(|m| missing(&m))
+        let counts = |m: &Member| group.actual.membership.contains(m.replica);
+        let may_go = |m: Member| missing(&m) && (few || !counts(&m));
+        self.gone.contains(&store) || group.member_on(store).is_some_and(may_go)
+    }
+
+    /// Whether a voter is left that can hand over what the group has.
+    pub(super) fn leave_a_voter(&self, group: &AssetGroup) -> bool {
+        let membership = &group.actual.membership;
+        let gone = |store: StoreId| self.gone.contains(&store);
+        let lost = |r: ReplicaId| self.missing.contains(&(group.id, r));
+        let mut voters = membership.voters.iter();
+        voters.any(|r| !lost(*r) && membership.store_of(*r).is_some_and(|store| !gone(store)))
     }
 
     pub(super) fn concern(&self, group: &AssetGroup) -> bool {

@@ -140,6 +140,7 @@ impl Run {
         let hurt = &self.faults.hurt;
         let wanted: Vec<ReplicaId> = asset.group().desired.iter().map(|m| m.replica).collect();
         let actual = &asset.group().actual.membership.voters;
+        let no_copy = |members: &[ReplicaId]| members.iter().all(|r| hurt.any.contains(r));
         let led = self.replicas().any(|(_, view)| view.group == group && view.serves);
         let of_group = || self.replicas().filter(|(_, view)| view.group == group);
         let configured = of_group().any(|(_, view)| {
@@ -147,7 +148,7 @@ impl Run {
             hurt.too_much(voters) || !old.is_empty() && hurt.too_much(old)
         });
         let too_much = configured || hurt.too_much(&wanted) || hurt.too_much(actual);
-        if !led && too_much || wanted.iter().all(|replica| hurt.any.contains(replica)) {
+        if !led && too_much || no_copy(&wanted) || no_copy(actual) {
             return true;
         }
         let stream = meta.stream_of(group).map(|stream| stream.group.id);
