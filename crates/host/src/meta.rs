@@ -194,7 +194,7 @@ impl Replica<MetaMachine> {
         }
         self.wake();
         match request {
-            MetaRequest::Barrier | MetaRequest::Info => {
+            MetaRequest::Barrier | MetaRequest::Ids | MetaRequest::Info => {
                 self.read(Call { id: call, request: Request::Meta(request) });
             }
             MetaRequest::ReportLost { replicas } => {
@@ -223,6 +223,7 @@ impl Replica<MetaMachine> {
     pub(crate) fn answer_read(&self, request: &MetaRequest, cx: &Cx) -> Answer {
         match request {
             MetaRequest::Info => Answer::Cluster(self.cluster(None, cx)),
+            MetaRequest::Ids => Answer::Ids(self.machine.meta.last_replica()),
             _ => Answer::Applied(self.raft.applied()),
         }
     }

@@ -38,6 +38,8 @@ pub enum Request {
 pub enum MetaRequest {
     /// How far must a server have applied the meta log, to answer from its own copy what the leader would?
     Barrier,
+    /// Up to which one were the ids of replicas given away?
+    Ids,
     /// A server wants to belong to the cluster.
     Register {
         /// Who.
@@ -221,6 +223,8 @@ pub enum Answer {
     Done,
     /// See [`MetaRequest::Barrier`].
     Applied(u64),
+    /// The highest id of a replica that was given away.
+    Ids(ReplicaId),
     /// The server belongs to the cluster.
     Registered {
         /// The cluster.

@@ -183,6 +183,8 @@ pub struct Shard {
     scrubber: repair::Scrubber,
     /// The log lost what may have told of replicas: until meta says which there were, none is created.
     forgetful: bool,
+    /// The highest id that was given away when this life of the store began, or a moment later.
+    given: Option<ReplicaId>,
     /// Names what this life of the store finds lost.
     loss: u64,
     damages: u64,
@@ -296,6 +298,7 @@ impl Shard {
             repairs_of: BTreeMap::new(),
             scrubber: repair::Scrubber::default(),
             forgetful: false,
+            given: None,
             loss,
             damages: 0,
             repairs: 0,

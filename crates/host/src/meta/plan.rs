@@ -65,6 +65,7 @@ impl Replica<MetaMachine> {
                 Command::ConfirmDestroyed { store, replicas }
             }
             MetaRequest::Barrier
+            | MetaRequest::Ids
             | MetaRequest::Info
             | MetaRequest::ReportLost { .. }
             | MetaRequest::StepDown { .. } => {

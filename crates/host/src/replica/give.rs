@@ -33,8 +33,10 @@ impl<M: Machine> Replica<M> {
                 None
             }
             Part::Segment { seq, through } => {
-                let summary = self.machine.spare(seq, through, cx)?;
-                Some(Say::Segment(Segment { to, summary }))
+                let summary = self.machine.spare(seq, through, cx);
+                // It may not be flushed as far here.
+                self.wants_base |= summary.is_none();
+                summary.map(|summary| Say::Segment(Segment { to, summary }))
             }
         }
     }

@@ -41,13 +41,23 @@ impl Shard {
         }
     }
 
-    /// The log may have forgotten replicas that it had created. Now that meta is known as it is, everything that it ever put
-    /// here counts as created: what is not here is lost, and does not begin anew under its id.
-    pub(super) fn recall_created(&mut self) {
-        if !self.forgetful {
-            return;
+    /// What is given to this store from now on was not created by an earlier life of it.
+    pub(super) fn ask_ids(&mut self) {
+        let asking = self.own_calls.values().any(|call| *call == OwnCall::Ids);
+        if self.forgetful && self.given.is_none() && !asking {
+            self.call_meta(OwnCall::Ids, MetaRequest::Ids);
         }
-        let known: Vec<_> = self.known.replicas_on(self.cx.store).collect();
+    }
+
+    /// The log may have forgotten replicas that it had created. Once meta is known as it is, everything that it put here
+    /// before this life counts as created: what is not here is lost, and does not begin anew under its id.
+    pub(super) fn recall_created(&mut self) {
+        let Some(given) = self.given.filter(|_| self.forgetful && self.meta_current_at.is_some())
+        else {
+            return;
+        };
+        let known = self.known.replicas_on(self.cx.store).filter(|(_, replica)| *replica <= given);
+        let known: Vec<_> = known.collect();
         for (group, replica) in known {
             self.created.raise(group.slot(), replica);
         }
@@ -56,6 +66,7 @@ impl Shard {
             Ok(()) => {
                 self.durable.clone_from(&self.created);
                 self.forgetful = false;
+                self.reconcile_all = true;
             }
             Err(error) => {
                 self.cx.notice(Notice::Text(format!("the store file cannot be written: {error}")));

@@ -37,6 +37,8 @@ pub(super) enum OwnCall {
     Stream { consumer: GroupId },
     /// The end of a consumer that nobody uses.
     Remove,
+    /// Up to which one ids of replicas are given away.
+    Ids,
     /// Successors for lost replicas.
     ReportLost,
     /// A successor for the lost replica of the meta group.
@@ -306,6 +308,10 @@ impl Shard {
                     self.report(group, epoch);
                 }
             }
+            (Some(OwnCall::Ids), Some(Answer::Ids(given))) => {
+                self.given = Some(given);
+                self.recall_created();
+            }
             (Some(OwnCall::Renew), Some(Answer::Registered { cluster, replica, founding })) => {
                 self.renew_meta(&Join { cluster, replica, founding })
             }
@@ -335,9 +341,9 @@ impl Shard {
             if self.meta_current_at.is_none() {
                 self.reconcile_all = true;
                 self.next_sweep = self.cx.now.mono;
-                self.recall_created();
             }
             self.meta_current_at = Some(asked_at);
+            self.recall_created();
         }
     }
 }

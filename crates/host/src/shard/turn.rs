@@ -200,6 +200,7 @@ impl Shard {
         }
         self.exchange_digests();
         self.retry_catchup();
+        self.ask_ids();
         self.retry_mending();
         self.retry_repairs();
     }

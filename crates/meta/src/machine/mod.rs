@@ -302,7 +302,8 @@ impl Meta {
     }
 
     /// The last replica id that was given away.
-    pub(crate) fn last_replica(&self) -> ReplicaId {
+    #[must_use]
+    pub fn last_replica(&self) -> ReplicaId {
         self.last_replica
     }
 
