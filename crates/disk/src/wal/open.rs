@@ -3,12 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::files::{DIR, Name, log_path, spare_path};
-use super::format::{DESCRIPTOR, HEADER, Head, PAGE, RecordKind};
+use super::format::{Head, PAGE, RecordKind};
 use super::ledger::Ledger;
 use super::recovery::{Bodies, Recovery, TornTail};
 use super::replay::{Place, Replay};
 use super::scan::{Scanned, Step, marked_pages, scan, stitch};
-use super::{Current, Wal, WalError, WalOptions, batch_len};
+use super::{Current, Wal, WalError, WalOptions};
 use crate::disk::{Disk, FileId, read_exact, read_whole, write_at};
 
 /// How far LSNs jump behind an end that is lost: no file holds so many.
@@ -312,16 +312,7 @@ impl Wal {
             return Ok(());
         }
         let file = disk.open(&log_path(generation))?;
-        let mut len = disk.len(file)?;
-        // A file that was cut short behind its last batch must still take a turn.
-        let turn = batch_len(HEADER + DESCRIPTOR, self.last_head.len(), 0);
-        let needed = self.current.offset.saturating_add(turn);
-        if len < needed {
-            len = needed.next_multiple_of(PAGE).max(self.options.file_size);
-            disk.truncate(file, len)?;
-            disk.sync_data(file)?;
-            self.files.insert(generation, len);
-        }
+        let len = disk.len(file)?;
         self.current.file = file;
         self.current.len = len;
         Ok(())

@@ -130,14 +130,14 @@ fn close_gap(
     }
 }
 
-/// Whether the newest file is missing, or ends before the page that shows that nothing was written behind.
+/// Whether the newest file is missing or shorter than it was made. Nothing but damage makes it so, and what it ends in may
+/// be the beginning of a batch that was synced.
 fn lost_end(files: &[Scanned]) -> Option<LostRange> {
     let (file, last) = files.iter().rev().find_map(|file| Some((file, file.found.last()?)))?;
     let lost = LostRange { from: Some(last.head.next_lsn()), to: None };
     if let Some(turn) = last.head.table.iter().find(|d| d.kind == RecordKind::Turn) {
         let next = files.iter().find(|file| file.generation == turn.index);
-        return next.is_none_or(|next| next.len < PAGE).then_some(lost);
+        return next.is_none_or(|next| next.len < turn.extra).then_some(lost);
     }
-    let end = last.offset.saturating_add(last.head.batch_len()?);
-    (file.len < last.head.file_len && file.len < end.saturating_add(PAGE)).then_some(lost)
+    (file.len < last.head.file_len).then_some(lost)
 }

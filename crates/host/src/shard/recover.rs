@@ -252,7 +252,7 @@ impl Shard {
     /// This store belongs to a cluster from now on.
     pub(super) fn join(&mut self, join: &Join) {
         // A replica that ended is never begun anew under its id: it has forgotten what it promised.
-        let was_here = self.local(GroupId::META).is_some()
+        let was_here = self.mending.contains_key(&GroupId::META)
             || self.ended.contains_key(&GroupId::META)
             || self.replicas.meta.is_some();
         if was_here || self.cluster().is_some_and(|c| c != join.cluster) {

@@ -133,6 +133,15 @@ impl Faults {
     }
 }
 
+/// Where the last batch begins, if this is the file that is written.
+fn last_batch(path: &str, contents: &[u8]) -> Option<usize> {
+    let generation = path.strip_prefix("wal/")?.strip_suffix(".wal")?;
+    let generation = u64::from_str_radix(generation, 16).ok()?.to_le_bytes();
+    let begins = |page: &[u8]| page.starts_with(b"FWAL") && page.get(16..24) == Some(&generation);
+    let pages = contents.chunks(4096).map(begins);
+    pages.enumerate().filter(|(_, begins)| *begins).last().map(|(page, _)| page * 4096)
+}
+
 fn harm_file(world: &mut World, store: StoreId, class: FileClass, harm: Harm, place: u64) {
     let Some(server) = world.servers.get(&store) else { return };
     let disk = &server.disk;
@@ -149,7 +158,13 @@ fn harm_file(world: &mut World, store: StoreId, class: FileClass, harm: Harm, pl
     let path = &files[index(random.below(files.len() as u64))];
     let written =
         |contents: &[u8]| contents.iter().rposition(|byte| *byte != 0).map_or(0, |n| n + 1);
-    let len = disk.contents(path).map_or(0, |contents| written(&contents)) as u64;
+    let contents = disk.contents(path).unwrap_or_default();
+    // Until something is written behind it, nothing tells a damaged last batch of the log from a torn one.
+    let len = match class {
+        FileClass::Log => last_batch(path, &contents).unwrap_or_else(|| written(&contents)),
+        _ => written(&contents),
+    };
+    let len = len as u64;
     if len == 0 {
         return;
     }

@@ -276,10 +276,26 @@ fn a_file_cut_short_is_noticed() {
         match len {
             // As if there had never been a log: the store record knows better.
             0 => assert!(recovery.fresh),
-            len if len <= end => assert!(recovery.groups.values().all(unknown), "cut to {len}"),
-            _ => assert!(recovery.groups.values().all(|g| g.damage.is_none()), "cut to {len}"),
+            _ => assert!(recovery.groups.values().all(unknown), "cut to {len}"),
         }
     }
+}
+
+/// A batch of several pages, of which the first are left, was synced all the same.
+#[test]
+fn a_file_cut_within_its_last_batches_is_not_taken_for_a_torn_one() {
+    let disk = MemDisk::new();
+    let mut wal = with_entries(&disk, 3);
+    let end = wal.current.offset;
+    let mut batch = WalBatch::new();
+    let large = Entry { data: Bytes::from(vec![7; 9000]), ..entry(1, 4) };
+    batch.entries(G, R, &[large]).unwrap();
+    wal.append(&disk, &[batch]).unwrap();
+    assert!(wal.seal(&disk).unwrap());
+    assert!(disk.cut_file(PATH, usize::try_from(end + 4096 + 500).unwrap()));
+    let (_, recovery) = opened(&disk);
+    let damage = recovery.groups[&G].damage.clone();
+    assert!(damage.is_some_and(|damage| damage.unknown_end));
 }
 
 #[test]
