@@ -84,6 +84,8 @@ pub(crate) struct Replica<M> {
     /// After how many ticks to campaign, if nobody leads then.
     eager: Option<u64>,
     transfer_since: Option<u64>,
+    /// When it last gave way to others, because something is damaged or missing here.
+    gave_way: Option<u64>,
     /// Term and vote as last handed to the WAL.
     written: (u64, ReplicaId),
     /// Changes of membership in the log of which the WAL does not know yet that they are committed.
@@ -137,6 +139,7 @@ impl<M: Machine> Replica<M> {
             serving_since: None,
             eager: None,
             transfer_since: None,
+            gave_way: None,
             written: (term, vote),
             unrecorded,
             changed_at: 0,

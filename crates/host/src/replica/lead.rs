@@ -11,6 +11,8 @@ use crate::turn::Cx;
 
 /// How long a handing over of leadership may take before it is given up.
 const TRANSFER_LIMIT: u64 = SECOND;
+/// How often a leader that lacks something gives way.
+const WAY_LIMIT: u64 = 10 * SECOND;
 
 impl<M: Machine> Replica<M> {
     /// There is a reason to think that nobody leads: this replica campaigns in a moment, with jitter, instead of
@@ -78,9 +80,12 @@ impl<M: Machine> Replica<M> {
         false
     }
 
-    /// What a leader needs is not here, or cannot be read: another member is to lead, if there is one that can.
+    /// What a leader needs is not here, or cannot be read: another member is to lead, if there is one that can. Not again and
+    /// again: it may be no better there, and a leader that lacks something still leads the rest.
     pub(crate) fn give_way(&mut self, cx: &mut Cx) {
-        if self.serves() && self.raft.transferring().is_none() {
+        let lately = self.gave_way.is_some_and(|at| cx.now.mono.saturating_sub(at) < WAY_LIMIT);
+        if self.serves() && self.raft.transferring().is_none() && !lately {
+            self.gave_way = Some(cx.now.mono);
             // Without anybody else there is nothing to be done about it.
             let _answer = self.step_down(None, cx);
         }

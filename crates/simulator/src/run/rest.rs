@@ -11,6 +11,9 @@ use super::Run;
 use crate::history::Outcome;
 use crate::invariant::{Final, Messages, Seen, Violation};
 
+/// A consumer that delivers nothing for so long, at the end, stands still.
+const STANDSTILL: u64 = 30 * SECOND;
+
 /// A shard has a turn this often, also when nothing happens.
 const SWEEP: u64 = 6 * SECOND;
 
@@ -34,6 +37,9 @@ impl Run {
             self.until(self.world.now + SWEEP)?;
         }
         self.wait(patience, Self::not_repaired)?;
+        // The last that clients asked for may have come to its end only now.
+        self.wait(self.world.now.max(patience) + STANDSTILL, Self::not_whole)?;
+        self.wait(self.world.now.max(patience) + STANDSTILL, Self::not_equal)?;
         let end = self.at_the_end().map_err(stuck)?;
         self.invariants.see(&self.clients.history, &Seen::Final(&end))
     }
@@ -140,7 +146,11 @@ impl Run {
         let hurt = &self.faults.hurt;
         let wanted: Vec<ReplicaId> = asset.group().desired.iter().map(|m| m.replica).collect();
         let actual = &asset.group().actual.membership.voters;
-        let no_copy = |members: &[ReplicaId]| members.iter().all(|r| hurt.any.contains(r));
+        // What was acknowledged may be on a majority alone.
+        let no_copy = |members: &[ReplicaId]| {
+            let hurt = members.iter().filter(|r| hurt.any.contains(r)).count();
+            2 * hurt > members.len()
+        };
         let led = self.replicas().any(|(_, view)| view.group == group && view.serves);
         let of_group = || self.replicas().filter(|(_, view)| view.group == group);
         let configured = of_group().any(|(_, view)| {
@@ -235,14 +245,19 @@ impl Run {
             .collect();
         for consumer in consumers {
             self.left.remove(&consumer);
+            // One that has much takes its time; one that stands still does not get it.
+            let mut moved = (None, self.world.now.max(patience));
             while self.left.get(&consumer) != Some(&0) && self.lives(consumer) {
                 self.clients.pull_from(consumer, &mut self.world);
                 self.clients.pull_from(consumer, &mut self.world);
                 self.until(self.world.now + LOOK)?;
                 self.clients.ask_consumer(consumer, &mut self.world);
                 self.until(self.world.now + LOOK / 5)?;
-                if self.world.now > patience + patience / 2 {
-                    let left = self.left.get(&consumer);
+                let left = self.left.get(&consumer).copied();
+                if left != moved.0 {
+                    moved = (left, self.world.now.max(patience));
+                }
+                if self.world.now > moved.1 + STANDSTILL {
                     return Err(stuck(format!("consumer group {consumer} still has {left:?}")));
                 }
             }
