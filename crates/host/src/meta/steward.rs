@@ -67,8 +67,8 @@ impl Replica<MetaMachine> {
 }
 
 impl<M: crate::replica::Machine> Replica<M> {
-    /// Which members' servers live, those that are not members yet included, and which of them have the log but for
-    /// its last `slack` entries.
+    /// Which members live, those that are not members yet included, and which of them have the log but for its last `slack`
+    /// entries. A member that does not answer its leader does not live, although its server may: its replica may be lost.
     pub(crate) fn standing(
         &self,
         desired: &[Member],
@@ -77,7 +77,12 @@ impl<M: crate::replica::Machine> Replica<M> {
     ) -> (BTreeSet<ReplicaId>, BTreeSet<ReplicaId>) {
         let members = self.raft.membership().stores.iter().map(|(r, s)| (*r, *s));
         let members = members.chain(desired.iter().map(|m| (m.replica, m.store)));
-        let lives = |(_, s): &(ReplicaId, StoreId)| *s == cx.store || !cx.peers.is_dead(*s);
+        let answers = |r: ReplicaId| {
+            r == self.raft.id() || self.raft.progress(r).is_none_or(|progress| progress.active)
+        };
+        let lives = |(r, s): &(ReplicaId, StoreId)| {
+            (*s == cx.store || !cx.peers.is_dead(*s)) && answers(*r)
+        };
         let live: BTreeSet<_> = members.filter(lives).map(|(r, _)| r).collect();
         let end = self.raft.commit();
         // One that never answered has nothing, however short the log is: it may not even be there yet.

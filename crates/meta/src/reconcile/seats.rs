@@ -34,21 +34,22 @@ impl Losses<'_> {
     /// Whether the group's replica on `store` is to be replaced. While those that are left are no majority, nobody can
     /// take over: what is left of a member on a store that is there is not given up then.
     pub(super) fn contains(&self, group: &AssetGroup, store: StoreId) -> bool {
-        let missing = |m: &Member| self.missing.contains(&(group.id, m.replica));
-        let lost = |m: &&Member| self.gone.contains(&m.store) || missing(m);
-        let few = 2 * group.desired.iter().filter(lost).count() < group.desired.len();
-        let counts = |m: &Member| group.actual.membership.contains(m.replica);
-        let may_go = |m: Member| missing(&m) && (few || !counts(&m));
+        let membership = &group.actual.membership;
+        let lost = membership.voters.iter().filter(|r| self.has_lost(group, **r)).count();
+        let few = 2 * lost < membership.voters.len();
+        let missing = |m: Member| self.missing.contains(&(group.id, m.replica));
+        let may_go = |m: Member| missing(m) && (few || !membership.contains(m.replica));
         self.gone.contains(&store) || group.member_on(store).is_some_and(may_go)
     }
 
     /// Whether a voter is left that can hand over what the group has.
     pub(super) fn leave_a_voter(&self, group: &AssetGroup) -> bool {
-        let membership = &group.actual.membership;
-        let gone = |store: StoreId| self.gone.contains(&store);
-        let lost = |r: ReplicaId| self.missing.contains(&(group.id, r));
-        let mut voters = membership.voters.iter();
-        voters.any(|r| !lost(*r) && membership.store_of(*r).is_some_and(|store| !gone(store)))
+        group.actual.membership.voters.iter().any(|r| !self.has_lost(group, *r))
+    }
+
+    fn has_lost(&self, group: &AssetGroup, replica: ReplicaId) -> bool {
+        let store = group.actual.membership.store_of(replica);
+        self.missing.contains(&(group.id, replica)) || store.is_none_or(|s| self.gone.contains(&s))
     }
 
     pub(super) fn concern(&self, group: &AssetGroup) -> bool {

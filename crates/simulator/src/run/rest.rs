@@ -137,7 +137,18 @@ impl Run {
                 && !self.is_beyond_repair(meta, view.group)
                 && asset.is_none_or(|asset| asset.group().member_on(*store).is_none())
         });
-        extra.map(|(store, view)| format!("{store} still has a replica of group {}", view.group))
+        let extra = extra.map(|(store, view)| (store, view.group));
+        let left = extra.or_else(|| self.left_over(meta));
+        left.map(|(store, group)| format!("{store} still has a replica of group {group}"))
+    }
+
+    /// A replica that takes no part, of a group that could do without it.
+    fn left_over(&self, meta: &Meta) -> Option<(StoreId, GroupId)> {
+        let ended = self.world.servers.keys().flat_map(|store| {
+            let shards = self.world.shards(*store).iter();
+            shards.flat_map(|shard| shard.totals().ended).map(|(group, _)| (*store, group))
+        });
+        ended.into_iter().find(|(_, group)| !self.is_beyond_repair(meta, *group))
     }
 
     /// Whether so much of a group was damaged that no copy of something may be left, or nobody could lead it.
@@ -258,7 +269,10 @@ impl Run {
                     moved = (left, self.world.now.max(patience));
                 }
                 if self.world.now > moved.1 + STANDSTILL {
-                    return Err(stuck(format!("consumer group {consumer} still has {left:?}")));
+                    return Err(stuck(format!(
+                        "consumer group {consumer} still has {left:?}: {}",
+                        self.describe(consumer)
+                    )));
                 }
             }
         }
