@@ -4,7 +4,9 @@ use bytes::Bytes;
 use flotilla_disk::{SegmentRecord, SegmentSummary};
 use flotilla_jsapi::ErrorKind;
 use flotilla_raft::{Base, Entry};
-use flotilla_stream::{ChangeError, ChangeOutcome, Record, Stream, StreamChange, StreamCommand};
+use flotilla_stream::{
+    ChangeError, ChangeOutcome, Record, SequenceRange, Stream, StreamChange, StreamCommand,
+};
 
 use super::{Owed, StreamMachine, open};
 use crate::notice::Notice;
@@ -106,6 +108,9 @@ impl Machine for StreamMachine {
         (self.stream, self.segments) = opened;
         self.unreadable = false;
         self.touched = true;
+        // Whoever counts on messages hears which there are not any more.
+        self.removed.extend(SequenceRange::new(1, self.stream.first_seq().saturating_sub(1)));
+        self.removed.extend(self.stream.deleted());
         Ok(())
     }
 }
