@@ -30,6 +30,10 @@ impl<M: Machine> Replica<M> {
                     return self.give_state(to, cx);
                 }
                 self.wants_base |= self.raft.applied() >= from;
+                // What it has lost was perhaps never committed, and a group in which nothing happens never gets there.
+                if self.serves() && self.raft.last_index() < proof.index {
+                    drop(self.raft.propose(bytes::Bytes::new()));
+                }
                 None
             }
             Part::Segment { seq, through } => {

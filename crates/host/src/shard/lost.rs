@@ -3,7 +3,7 @@
 use flotilla_raft::{GroupId, ReplicaId};
 
 use super::reconcile::OwnCall;
-use super::{Join, Shard};
+use super::{Join, Left, Shard};
 use crate::notice::Notice;
 use crate::request::MetaRequest;
 
@@ -28,6 +28,18 @@ impl Shard {
         if !replicas.is_empty() && !asking {
             self.call_meta(OwnCall::ReportLost, MetaRequest::ReportLost { replicas });
         }
+    }
+
+    /// Of what is gone without a trace nothing is to be said any more once meta has done with it.
+    pub(super) fn forget_lost(&mut self) {
+        if self.meta_current_at.is_none() {
+            return;
+        }
+        let known = &self.known;
+        self.ended.retain(|group, ended| {
+            let gone = matches!(ended.left, Left::Nothing) && *group != GroupId::META;
+            !gone || known.incarnation_of(*group, ended.replica).is_some()
+        });
     }
 
     /// The meta group has a new replica for this store: it begins anew, as when the store joined.

@@ -51,6 +51,7 @@ impl Shard {
         let sweep = self.cx.now.mono >= self.next_sweep;
         if sweep {
             self.next_sweep = self.cx.now.mono + SWEEP;
+            self.forget_lost();
             self.report_lost();
         }
         if self.known.through().is_none() {
