@@ -203,7 +203,8 @@ impl Shard {
     }
 
     fn destroy(&mut self, local: LocalReplica) {
-        if self.replicas.get(local.group).is_some_and(|r| r.raft().id() != local.replica) {
+        // It may have given way to its successor a moment ago.
+        if self.local(local.group).is_none_or(|here| here.replica != local.replica) {
             return;
         }
         let LocalReplica { group, replica, .. } = local;
