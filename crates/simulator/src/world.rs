@@ -71,6 +71,8 @@ pub struct World {
     /// The servers, whether or not they run.
     pub servers: BTreeMap<StoreId, Server>,
     pub(crate) links: Links,
+    /// Whether some server has registered.
+    founded: bool,
     /// Who says that it leads which group, and in which term.
     claims: BTreeMap<GroupId, BTreeMap<StoreId, u64>>,
     calls: Calls,
@@ -97,6 +99,7 @@ impl World {
             now: 0,
             servers: servers.collect(),
             links: Links::default(),
+            founded: false,
             claims: BTreeMap::new(),
             calls: Calls::default(),
             queue: Queue::default(),

@@ -64,7 +64,7 @@ impl Run {
         })
     }
 
-    fn meta(&self) -> Option<&Meta> {
+    pub(crate) fn meta(&self) -> Option<&Meta> {
         let known = self.replicas().filter_map(|(_, view)| match view.state {
             StateView::Meta(meta) => Some((view.serves, view.applied, meta)),
             _ => None,
@@ -73,7 +73,7 @@ impl Run {
     }
 
     /// What is missing for every asset to have its replicas, and one leader that all of them follow.
-    fn not_whole(&self) -> Option<String> {
+    pub(crate) fn not_whole(&self) -> Option<String> {
         if let Some(store) = self.world.stores().into_iter().find(|store| !self.world.runs(*store))
         {
             return Some(format!("{store} does not run"));
@@ -183,18 +183,25 @@ impl Run {
             .flat_map(|stream| stream.consumers.values().map(|consumer| consumer.group.id))
             .filter(|group| self.clients.history.consumers.contains_key(group))
             .collect();
-        for consumer in consumers {
-            self.left.remove(&consumer);
-            while self.left.get(&consumer) != Some(&0) && self.lives(consumer) {
-                self.clients.pull_from(consumer, &mut self.world);
-                self.clients.pull_from(consumer, &mut self.world);
-                self.until(self.world.now + LOOK)?;
-                self.clients.ask_consumer(consumer, &mut self.world);
-                self.until(self.world.now + LOOK / 5)?;
-                if self.world.now > patience + patience / 2 {
-                    let left = self.left.get(&consumer);
-                    return Err(stuck(format!("consumer group {consumer} still has {left:?}")));
-                }
+        consumers.into_iter().try_for_each(|c| self.drain_consumer(c, patience + patience / 2))
+    }
+
+    /// A consumer delivers what it has, until it has nothing.
+    pub(crate) fn drain_consumer(
+        &mut self,
+        consumer: GroupId,
+        patience: u64,
+    ) -> Result<(), Violation> {
+        self.left.remove(&consumer);
+        while self.left.get(&consumer) != Some(&0) && self.lives(consumer) {
+            self.clients.pull_from(consumer, &mut self.world);
+            self.clients.pull_from(consumer, &mut self.world);
+            self.until(self.world.now + LOOK)?;
+            self.clients.ask_consumer(consumer, &mut self.world);
+            self.until(self.world.now + LOOK / 5)?;
+            if self.world.now > patience {
+                let left = self.left.get(&consumer);
+                return Err(stuck(format!("consumer group {consumer} still has {left:?}")));
             }
         }
         Ok(())
@@ -205,7 +212,7 @@ impl Run {
     }
 
     /// What is missing for all replicas to have applied the same.
-    fn not_equal(&self) -> Option<String> {
+    pub(crate) fn not_equal(&self) -> Option<String> {
         let mut applied: BTreeMap<GroupId, (StoreId, u64)> = BTreeMap::new();
         for (store, view) in self.replicas() {
             let (first, index) = *applied.entry(view.group).or_insert((store, view.applied));
