@@ -1,7 +1,6 @@
 //! Whole servers crash at every call to their disk that small scripts make, and once more while they recover.
 //!
 //! `simulator --crash-points` tries more of what the power may leave, and every second crash.
-#![allow(clippy::unwrap_used)] // a test
 
 use simulator::crash_points::{Choice, try_all};
 use simulator::script::{play, scripts};
