@@ -20,6 +20,9 @@ use crate::disk::{Disk, DiskError, FileId, parent};
 use fault::Faults;
 use inode::Inode;
 
+/// So many files without a name are kept before it is looked which of them are of no use.
+const SPARE_INODES: usize = 16;
+
 /// A [`Disk`] in memory. Clones are the same disk.
 #[derive(Clone, Default)]
 pub struct MemDisk {
@@ -308,7 +311,7 @@ impl Disk for MemDisk {
             .partition(|change| change.dirs.iter().any(|d| d == dir));
         synced.iter().for_each(|change| apply_names(&mut state.durable, &change.names));
         state.pending = rest;
-        if synced.iter().any(|change| change.names.iter().any(|(_, node)| node.is_none())) {
+        if state.inodes.len() > 2 * state.live.len() + SPARE_INODES {
             state.forget_unreachable();
         }
         Ok(())

@@ -46,11 +46,9 @@ const LEAST_COMMITS: u64 = 100;
 #[must_use]
 pub fn run_seed(seed: u64) -> (Outcome, Option<Failure>) {
     let plan = Plan::draw(seed);
-    let caught = std::panic::catch_unwind(|| run(&plan, false));
-    let outcome = match caught {
+    let outcome = match caught(|| run(&plan, false)) {
         Ok(outcome) => outcome,
-        Err(panic) => {
-            let what = format!("panic: {}", panic_text(&*panic));
+        Err(what) => {
             let nothing =
                 Outcome { work: Work::default(), violation: None, hash: 0, last: Vec::new() };
             return (nothing, Some(Failure { seed, what, last: Vec::new() }));
@@ -69,9 +67,31 @@ pub fn run_seed(seed: u64) -> (Outcome, Option<Failure>) {
     (outcome, None)
 }
 
-fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
-    let text = panic.downcast_ref::<String>().cloned();
-    text.or_else(|| panic.downcast_ref::<&str>().map(|s| (*s).to_owned())).unwrap_or_default()
+/// What something returns, or in which words it panics.
+pub(crate) fn caught<T>(does: impl FnOnce() -> T + std::panic::UnwindSafe) -> Result<T, String> {
+    std::panic::catch_unwind(does).map_err(|panic| {
+        let text = panic.downcast_ref::<String>().map(String::as_str);
+        let text = text.or_else(|| panic.downcast_ref::<&str>().copied());
+        format!("panic: {}", text.unwrap_or_default())
+    })
+}
+
+/// Does something with each number, with so many at a time.
+pub(crate) fn each(numbers: Range<u64>, jobs: usize, does: impl Fn(u64) + Sync) {
+    let next = AtomicU64::new(numbers.start);
+    std::thread::scope(|scope| {
+        for _ in 0..jobs.max(1) {
+            scope.spawn(|| {
+                loop {
+                    let number = next.fetch_add(1, Ordering::Relaxed);
+                    if number >= numbers.end {
+                        return;
+                    }
+                    does(number);
+                }
+            });
+        }
+    });
 }
 
 /// Whether a run did enough to count.
@@ -84,28 +104,17 @@ pub fn did_enough(work: &Work) -> bool {
 #[must_use]
 pub fn run_all(seeds: Range<u64>, jobs: usize, progress: bool) -> Summary {
     let started = Instant::now();
-    let next = AtomicU64::new(seeds.start);
     let summary = Mutex::new(Summary::default());
     let said = Mutex::new(started);
-    std::thread::scope(|scope| {
-        for _ in 0..jobs.max(1) {
-            scope.spawn(|| {
-                loop {
-                    let seed = next.fetch_add(1, Ordering::Relaxed);
-                    if seed >= seeds.end {
-                        return;
-                    }
-                    let (outcome, failure) = run_seed(seed);
-                    let mut summary = summary.lock().unwrap_or_else(PoisonError::into_inner);
-                    summary.add(seed, &outcome, failure);
-                    let mut said = said.lock().unwrap_or_else(PoisonError::into_inner);
-                    if progress && said.elapsed() > PROGRESS {
-                        *said = Instant::now();
-                        summary.took = started.elapsed();
-                        println!("{summary}");
-                    }
-                }
-            });
+    each(seeds, jobs, |seed| {
+        let (outcome, failure) = run_seed(seed);
+        let mut summary = summary.lock().unwrap_or_else(PoisonError::into_inner);
+        summary.add(seed, &outcome, failure);
+        let mut said = said.lock().unwrap_or_else(PoisonError::into_inner);
+        if progress && said.elapsed() > PROGRESS {
+            *said = Instant::now();
+            summary.took = started.elapsed();
+            println!("{summary}");
         }
     });
     let mut summary = summary.into_inner().unwrap_or_else(PoisonError::into_inner);

@@ -116,9 +116,9 @@ impl FaultKind {
     }
 }
 
-/// Up to six faults.
+/// One to six faults.
 pub(crate) fn draw_faults(random: &mut Seeded, servers: u64, lasts: u64) -> Vec<FaultPlan> {
-    let count = random.below(7);
+    let count = 1 + random.below(6);
     let mut faults: Vec<FaultPlan> = (0..count)
         .map(|_| {
             let at = 2 * SECOND + random.below(lasts - 2 * SECOND);

@@ -6,11 +6,13 @@
 
 pub mod campaign;
 pub mod client;
+pub mod crash_points;
 pub mod fault;
 pub mod history;
 pub mod invariant;
 mod plan;
 mod run;
+pub mod script;
 mod trace;
 pub mod world;
 

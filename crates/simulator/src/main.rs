@@ -5,7 +5,9 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result, ensure};
 use clap::Parser;
-use simulator::{Plan, did_enough, run, run_all};
+use simulator::crash_points::{Choice, try_all};
+use simulator::script::{CrashAt, play, scripts};
+use simulator::{Outcome, Plan, did_enough, run, run_all};
 
 /// A run makes and frees millions of small things.
 #[global_allocator]
@@ -24,6 +26,18 @@ struct Options {
     /// How many at a time
     #[arg(long, default_value_t = 2)]
     jobs: usize,
+    /// Crash at every disk call of a script, or of all
+    #[arg(long, value_name = "SCRIPT", num_args = 0..=1, default_missing_value = "all")]
+    crash_points: Option<String>,
+    /// Replay the crash at this call of the script; without --power, of the process alone
+    #[arg(long, requires = "crash_points")]
+    call: Option<u64>,
+    /// and at this call of the next life
+    #[arg(long, requires = "call")]
+    again: Option<u64>,
+    /// What the power leaves, as a seed; without --call, how many of them are tried
+    #[arg(long, requires = "crash_points")]
+    power: Option<u64>,
     /// Print all that happens
     #[arg(long)]
     trace: bool,
@@ -41,6 +55,9 @@ fn main() -> ExitCode {
     if let Some(seed) = options.seed {
         return one(seed, options.trace);
     }
+    if let Some(name) = &options.crash_points {
+        return crash_points(name, &options);
+    }
     let summary = run_all(options.seeds.unwrap_or(0..256), options.jobs, true);
     println!("{summary}");
     for failure in &summary.failures {
@@ -52,20 +69,44 @@ fn main() -> ExitCode {
 
 fn one(seed: u64, trace: bool) -> ExitCode {
     let outcome = run(&Plan::draw(seed), trace);
+    if outcome.violation.is_none() && !did_enough(&outcome.work) {
+        println!("it did too little to count");
+    }
+    show(&format!("seed {seed}"), &outcome, trace)
+}
+
+/// Prints a run that was replayed.
+fn show(what: &str, outcome: &Outcome, trace: bool) -> ExitCode {
     if !trace {
         outcome.last.iter().for_each(|line| println!("{line}"));
     }
-    println!("seed {seed}: trace {:016x}, {:?}", outcome.hash, outcome.work);
-    match outcome.violation {
+    println!("{what}: trace {:016x}, {:?}", outcome.hash, outcome.work);
+    match &outcome.violation {
         Some(violation) => {
             println!("{}: {}", violation.invariant, violation.what);
             ExitCode::FAILURE
         }
-        None => {
-            if !did_enough(&outcome.work) {
-                println!("it did too little to count");
-            }
-            ExitCode::SUCCESS
+        None => ExitCode::SUCCESS,
+    }
+}
+
+fn crash_points(name: &str, options: &Options) -> ExitCode {
+    let mut code = ExitCode::SUCCESS;
+    for script in scripts().iter().filter(|script| name == "all" || name == script.name) {
+        if let Some(call) = options.call {
+            let at = CrashAt { call, again: options.again, power: options.power };
+            return show(
+                script.name,
+                &play(script, Some(at), options.trace).outcome,
+                options.trace,
+            );
+        }
+        let powers = options.power.unwrap_or(4);
+        let tried = try_all(script, Choice::all(powers, options.jobs));
+        println!("{tried}");
+        if !tried.failures.is_empty() {
+            code = ExitCode::FAILURE;
         }
     }
+    code
 }

@@ -43,7 +43,7 @@ pub struct Load {
 }
 
 /// How often clients do what.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub struct Weights {
     /// Publish some messages.
     pub publish: u64,

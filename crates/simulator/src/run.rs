@@ -97,17 +97,12 @@ impl Standing {
 #[must_use]
 pub fn run(plan: &Plan, aloud: bool) -> Outcome {
     let mut run = Run::new(plan, aloud);
-    let violation = run.play(plan).err();
-    if let Some(violation) = &violation {
-        let text = format!("{}: {}", violation.invariant, violation.what);
-        let now = run.world.now;
-        run.world.trace.note(now, || text);
-    }
-    run.outcome(violation)
+    let played = run.play(plan);
+    run.end(played)
 }
 
 impl Run {
-    fn new(plan: &Plan, aloud: bool) -> Self {
+    pub(crate) fn new(plan: &Plan, aloud: bool) -> Self {
         let mut clients = Clients::new(plan.load.clone(), plan.seed);
         clients.history.clocks_are_wrong =
             plan.has(|kind| matches!(kind, FaultKind::ClockJump { .. }));
@@ -134,6 +129,11 @@ impl Run {
         while !self.faults.not_fired().is_empty() && self.world.now < plan.lasts + LATE_FAULTS {
             self.until(self.world.now + SECOND / 10)?;
         }
+        self.heal_and_rest()
+    }
+
+    /// Nothing goes wrong any more, and everything comes to rest.
+    pub(crate) fn heal_and_rest(&mut self) -> Result<(), Violation> {
         self.clients.finishing = true;
         self.faults.heal(&mut self.world);
         let now = self.world.now;
@@ -211,7 +211,14 @@ impl Run {
         Ok(())
     }
 
-    fn outcome(mut self, violation: Option<Violation>) -> Outcome {
+    /// What became of a run that was played.
+    pub(crate) fn end(mut self, played: Result<(), Violation>) -> Outcome {
+        let violation = played.err();
+        if let Some(violation) = &violation {
+            let text = format!("{}: {}", violation.invariant, violation.what);
+            let now = self.world.now;
+            self.world.trace.note(now, || text);
+        }
         let history = &self.clients.history;
         self.work.acknowledged = history.streams.values().map(|life| life.acked.len() as u64).sum();
         self.work.delivered =

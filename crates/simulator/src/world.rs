@@ -73,6 +73,8 @@ pub struct World {
     /// Who came after whom, where a server was wiped.
     heirs: BTreeMap<StoreId, StoreId>,
     pub(crate) links: Links,
+    /// Whether some server has registered.
+    founded: bool,
     /// Who says that it leads which group, and in which term.
     claims: BTreeMap<GroupId, BTreeMap<StoreId, u64>>,
     calls: Calls,
@@ -100,6 +102,7 @@ impl World {
             servers: servers.collect(),
             heirs: BTreeMap::new(),
             links: Links::default(),
+            founded: false,
             claims: BTreeMap::new(),
             calls: Calls::default(),
             queue: Queue::default(),

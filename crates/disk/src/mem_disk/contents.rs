@@ -4,18 +4,20 @@ use std::io::IoSlice;
 
 const PAGE: usize = 4096;
 
+type Page = Option<Box<[u8; PAGE]>>;
+
 /// Bytes, in pages. Those that were never anything but zeros are not kept: log files are made of zeros, and many are never
 /// filled.
 #[derive(Clone, Default, PartialEq)]
 pub(super) struct Contents {
-    pages: Vec<Option<Box<[u8; PAGE]>>>,
+    pages: Vec<Page>,
     len: usize,
 }
 
-/// What a change took away.
+/// What was there before a change: the pages that it touched, and the length.
 pub(super) struct Replaced {
-    offset: usize,
-    bytes: Vec<u8>,
+    first: usize,
+    pages: Vec<Page>,
     len: usize,
 }
 
@@ -70,7 +72,7 @@ impl Contents {
 
     /// Writes the first `len` bytes of `parts`, and returns what that replaced.
     pub(super) fn replace(&mut self, offset: usize, parts: &[IoSlice<'_>], len: usize) -> Replaced {
-        let replaced = Replaced { offset, bytes: self.range(offset, len), len: self.len };
+        let replaced = self.take_pages(offset, offset + len);
         let (mut at, mut rest) = (offset, len);
         for part in parts {
             let part = part.get(..rest).unwrap_or(part);
@@ -79,6 +81,17 @@ impl Contents {
             rest -= part.len();
         }
         replaced
+    }
+
+    /// Takes out the pages between two places, as far as there are any; a copy of those that reach beyond.
+    fn take_pages(&mut self, from: usize, to: usize) -> Replaced {
+        let first = from / PAGE;
+        let behind = self.pages.iter_mut().enumerate().skip(first).take(to.div_ceil(PAGE) - first);
+        let take = |(n, page): (usize, &mut Page)| match from <= n * PAGE && (n + 1) * PAGE <= to {
+            true => page.take(),
+            false => page.clone(),
+        };
+        Replaced { first, pages: behind.map(take).collect(), len: self.len }
     }
 
     /// Cuts, or extends with zeros.
@@ -92,7 +105,7 @@ impl Contents {
 
     /// [`resize`](Self::resize), which returns what that took away.
     pub(super) fn cut(&mut self, len: usize) -> Replaced {
-        let replaced = Replaced { offset: len, bytes: self.range(len, self.len), len: self.len };
+        let replaced = self.take_pages(len, self.len.max(len).next_multiple_of(PAGE));
         self.resize(len);
         replaced
     }
@@ -100,9 +113,8 @@ impl Contents {
     /// Puts back what was replaced; nothing that came after is there any more.
     pub(super) fn put_back(&mut self, replaced: &Replaced) {
         self.resize(replaced.len);
-        if !replaced.bytes.is_empty() {
-            self.put(replaced.offset, &replaced.bytes);
-        }
+        let places = self.pages.iter_mut().skip(replaced.first);
+        places.zip(&replaced.pages).for_each(|(place, page)| place.clone_from(page));
     }
 }
 

@@ -2,7 +2,7 @@
 
 use flotilla_host::{ConsumerRequest, MetaRequest, Request, StreamRequest};
 use flotilla_meta::ConsumerAction;
-use flotilla_raft::GroupId;
+use flotilla_raft::{GroupId, StoreId};
 
 use super::{ACCOUNT, Asked, Clients, configs};
 use crate::history::{Removal, Removed};
@@ -40,13 +40,19 @@ impl Clients {
         let most = if world.stores().len() >= 5 { 3 } else { 2 };
         let replicas = [3, 1, 5][crate::plan::index(self.random.below(most))];
         let replicas = if self.random.one_in(3) { replicas } else { 3 };
+        self.create_stream(name, replicas, world);
+    }
+
+    /// Asks for a stream.
+    pub(crate) fn create_stream(&mut self, name: String, replicas: u8, world: &mut World) {
         let config = Box::new(configs::stream(&name, replicas));
         let account = ACCOUNT.to_owned();
         let request = MetaRequest::CreateStream { account, config, max_streams: None };
         self.ask_meta(request, Asked::CreateStream(name, replicas), world);
     }
 
-    fn create_consumer(&mut self, stream: GroupId, name: String, world: &mut World) {
+    /// Asks for a consumer.
+    pub(crate) fn create_consumer(&mut self, stream: GroupId, name: String, world: &mut World) {
         let Some(life) = self.history.streams.get(&stream) else { return };
         let request = MetaRequest::CreateConsumer {
             account: ACCOUNT.to_owned(),
@@ -76,6 +82,12 @@ impl Clients {
             return self.ask_meta(request, Asked::DeleteConsumer, world);
         }
         let Some(group) = self.some_stream() else { return };
+        self.delete_stream(group, world);
+    }
+
+    /// Asks for the end of a stream.
+    pub(crate) fn delete_stream(&mut self, group: GroupId, world: &mut World) {
+        let account = ACCOUNT.to_owned();
         let Some(life) = self.history.streams.get_mut(&group) else { return };
         life.end_asked.get_or_insert(world.now);
         let stream = life.name.clone();
@@ -93,16 +105,26 @@ impl Clients {
 
     pub(super) fn remove(&mut self, world: &mut World) {
         let Some(group) = self.some_stream() else { return };
-        let Some(leader) = world.leader(group) else { return };
-        let Some(life) = self.history.streams.get_mut(&group) else { return };
+        let Some(life) = self.history.streams.get(&group) else { return };
         let last = life.acked.last_key_value().map_or(1, |(seq, _)| *seq);
-        let (what, request) = if self.random.one_in(4) {
+        let request = if self.random.one_in(4) {
             let keep = Some(self.random.below(20));
-            (Removed::Any, StreamRequest::Purge { filter: None, up_to: None, keep })
+            StreamRequest::Purge { filter: None, up_to: None, keep }
         } else {
             let seq = 1 + self.random.below(last);
             let erase = self.random.one_in(2);
-            (Removed::One(seq), StreamRequest::Delete { seq, erase })
+            StreamRequest::Delete { seq, erase }
+        };
+        self.remove_by(group, request, world);
+    }
+
+    /// Asks a stream to remove messages.
+    pub(crate) fn remove_by(&mut self, group: GroupId, request: StreamRequest, world: &mut World) {
+        let Some(leader) = world.leader(group) else { return };
+        let Some(life) = self.history.streams.get_mut(&group) else { return };
+        let what = match &request {
+            StreamRequest::Delete { seq, .. } => Removed::One(*seq),
+            _ => Removed::Any,
         };
         let removal = life.removals.len();
         life.removals.push(Removal { what, answered: None });
@@ -123,10 +145,15 @@ impl Clients {
             }
             _ => {
                 let Some(group) = self.some_stream() else { return };
-                let request = Request::Stream(StreamRequest::StepDown { preferred });
-                self.ask_leader(group, request, world);
+                self.hand_over(group, preferred, world);
             }
         }
+    }
+
+    /// Asks a stream's leader to let another one lead.
+    pub(crate) fn hand_over(&mut self, group: GroupId, to: Option<StoreId>, world: &mut World) {
+        let request = Request::Stream(StreamRequest::StepDown { preferred: to });
+        self.ask_leader(group, request, world);
     }
 
     fn ask_leader(&mut self, group: GroupId, request: Request, world: &mut World) {
@@ -148,6 +175,11 @@ impl Clients {
     pub(super) fn scale(&mut self, world: &mut World) {
         let Some(group) = self.some_stream() else { return };
         let replicas = [1, 3, 3, 5][crate::plan::index(self.random.below(4))];
+        self.scale_to(group, replicas, world);
+    }
+
+    /// Asks for another number of replicas.
+    pub(crate) fn scale_to(&mut self, group: GroupId, replicas: u8, world: &mut World) {
         let Some(life) = self.history.streams.get_mut(&group) else { return };
         life.single |= replicas == 1;
         if usize::from(replicas) > world.stores().len() {

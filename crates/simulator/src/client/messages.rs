@@ -25,8 +25,13 @@ impl Clients {
 
     pub(super) fn publish(&mut self, world: &mut World) {
         let Some(group) = self.some_stream() else { return self.create(world) };
-        let Some(leader) = self.leader(group, world) else { return };
         let count = 1 + self.random.below(6);
+        self.publish_to(group, count, world);
+    }
+
+    /// Publishes some messages at once.
+    pub(crate) fn publish_to(&mut self, group: GroupId, count: u64, world: &mut World) {
+        let Some(leader) = self.leader(group, world) else { return };
         let messages = (0..count).map(|_| self.message(group, world.now)).collect();
         world.give(leader, Input::Publish { group, messages });
     }

@@ -32,7 +32,7 @@ pub struct Faults {
     /// The crashes that were ordered and have not come, by server.
     pub(super) crashes: BTreeMap<StoreId, Crash>,
     /// Those that came with the power, and from which their machine has not come back.
-    pub(super) power: BTreeSet<StoreId>,
+    pub(super) power: BTreeMap<StoreId, u64>,
     pub(super) restart_at: BTreeMap<StoreId, u64>,
     pub(super) down: BTreeMap<StoreId, u64>,
     pub(super) over: bool,
@@ -52,7 +52,7 @@ impl Faults {
             links: BTreeMap::new(),
             met: BTreeMap::new(),
             crashes: BTreeMap::new(),
-            power: BTreeSet::new(),
+            power: BTreeMap::new(),
             restart_at: BTreeMap::new(),
             down: BTreeMap::new(),
             over: false,
@@ -114,13 +114,13 @@ impl Faults {
                 }
             }
             FaultKind::Crash { who, calls, power, down } => {
-                let crash = Crash { fault, calls: *calls, power: *power, down: *down };
+                let crash = Crash::draw(fault, *calls, (*power, *down), world);
                 for store in resolve(who, world) {
                     self.order_crash(store, crash, world);
                 }
             }
             FaultKind::CrashInRecovery { who, calls, power, down } => {
-                let crash = Crash { fault, calls: *calls, power: *power, down: *down };
+                let crash = Crash::draw(fault, *calls, (*power, *down), world);
                 for store in resolve(who, world) {
                     if *power {
                         world.power_loss(store);

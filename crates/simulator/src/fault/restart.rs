@@ -4,10 +4,14 @@ use flotilla_host::MILLISECOND;
 use flotilla_raft::StoreId;
 
 use super::carry_out::{Faults, RESTARTS};
+use crate::script::CrashAt;
 use crate::world::{DiskPace, LinkFaults, World};
 
 /// How long an operator waits before a server that ended by itself, or does not start, is started again.
 const OPERATOR: u64 = 700 * MILLISECOND;
+
+/// How long a server that crashed alone is down.
+const DOWN: u64 = 300 * MILLISECOND;
 
 /// A crash at a disk call to come.
 #[derive(Clone, Copy)]
@@ -15,12 +19,37 @@ pub(super) struct Crash {
     pub(super) fault: usize,
     /// After so many calls, counted again in each life of the server.
     pub(super) calls: u64,
-    /// With its power.
-    pub(super) power: bool,
+    /// In the life after the crash another one comes, after so many.
+    pub(super) again: Option<u64>,
+    /// With its power; the seed tells what is left then of what was not synced.
+    pub(super) power: Option<u64>,
     pub(super) down: u64,
 }
 
+impl Crash {
+    pub(super) fn draw(
+        fault: usize,
+        calls: u64,
+        (power, down): (bool, u64),
+        world: &mut World,
+    ) -> Self {
+        let power = power.then(|| world.random.next_u64());
+        Self { fault, calls, again: None, power, down }
+    }
+}
+
 impl Faults {
+    /// Orders a crash that is in no plan. [`came`](Self::came) tells whether it did.
+    pub(crate) fn crash(&mut self, store: StoreId, at: CrashAt, world: &World) {
+        let CrashAt { call: calls, again, power } = at;
+        self.order_crash(store, Crash { fault: 0, calls, again, power, down: DOWN }, world);
+    }
+
+    /// Whether all crashes came that were ordered.
+    pub(crate) fn came(&self) -> bool {
+        !self.fired.is_empty() && self.crashes.is_empty()
+    }
+
     pub(super) fn order_crash(&mut self, store: StoreId, crash: Crash, world: &World) {
         if let Some(server) = world.servers.get(&store) {
             server.disk.crash_at(crash.calls);
@@ -28,7 +57,7 @@ impl Faults {
         }
     }
 
-    pub(super) fn restart_after(&mut self, store: StoreId, down: u64, world: &mut World) {
+    pub(crate) fn restart_after(&mut self, store: StoreId, down: u64, world: &mut World) {
         let at = world.now + down.max(MILLISECOND);
         self.restart_at.insert(store, at);
         world.at(at, RESTARTS + store.0);
@@ -38,11 +67,12 @@ impl Faults {
     pub fn ended(&mut self, store: StoreId, world: &mut World) {
         let has_crashed = world.servers.get(&store).is_some_and(|s| s.disk.has_crashed());
         let mut down = self.down.remove(&store).unwrap_or(OPERATOR);
-        if has_crashed && let Some(crash) = self.crashes.remove(&store) {
+        if has_crashed && let Some(mut crash) = self.crashes.remove(&store) {
             self.fired.insert(crash.fault);
             down = crash.down;
-            if crash.power {
-                self.power.insert(store);
+            self.power.extend(crash.power.map(|seed| (store, seed)));
+            if let Some(calls) = crash.again.take() {
+                self.crashes.insert(store, Crash { calls, ..crash });
             }
         }
         self.restart_after(store, down, world);
@@ -55,7 +85,10 @@ impl Faults {
         if let Some(server) = world.servers.get(&store)
             && server.disk.has_crashed()
         {
-            self.recover_disk(store, world);
+            match self.power.remove(&store) {
+                Some(seed) => server.disk.power_loss(seed),
+                None => server.disk.restart(),
+            }
         }
         // Another fault may have ended the life in which it was to crash.
         if !self.over
@@ -66,17 +99,6 @@ impl Faults {
         if let Err(reason) = world.start(store) {
             world.trace.note(world.now, || format!("{store} does not start: {reason}"));
             self.ended(store, world);
-        }
-    }
-
-    /// The machine of a server whose disk crashed comes back.
-    fn recover_disk(&mut self, store: StoreId, world: &mut World) {
-        let seed = world.random.next_u64();
-        let Some(server) = world.servers.get(&store) else { return };
-        if self.power.remove(&store) {
-            server.disk.power_loss(seed);
-        } else {
-            server.disk.restart();
         }
     }
 

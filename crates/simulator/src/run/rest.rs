@@ -79,7 +79,7 @@ impl Run {
         })
     }
 
-    fn meta(&self) -> Option<&Meta> {
+    pub(crate) fn meta(&self) -> Option<&Meta> {
         let known = self.replicas().filter_map(|(_, view)| match view.state {
             StateView::Meta(meta) => Some((view.serves, view.applied, meta)),
             _ => None,
@@ -88,7 +88,7 @@ impl Run {
     }
 
     /// What is missing for every asset to have its replicas, and one leader that all of them follow.
-    fn not_whole(&self) -> Option<String> {
+    pub(crate) fn not_whole(&self) -> Option<String> {
         if let Some(store) = self.world.stores().into_iter().find(|store| !self.world.runs(*store))
         {
             return Some(format!("{store} does not run"));
@@ -258,26 +258,31 @@ impl Run {
             .filter(|group| self.clients.history.consumers.contains_key(group))
             .filter(|group| !self.is_beyond_repair(meta, *group))
             .collect();
-        for consumer in consumers {
-            self.left.remove(&consumer);
-            // One that has much takes its time; one that stands still does not get it.
-            let mut moved = (None, self.world.now.max(patience));
-            while self.left.get(&consumer) != Some(&0) && self.lives(consumer) {
-                self.clients.pull_from(consumer, &mut self.world);
-                self.clients.pull_from(consumer, &mut self.world);
-                self.until(self.world.now + LOOK)?;
-                self.clients.ask_consumer(consumer, &mut self.world);
-                self.until(self.world.now + LOOK / 5)?;
-                let left = self.left.get(&consumer).copied();
-                if left != moved.0 {
-                    moved = (left, self.world.now.max(patience));
-                }
-                if self.world.now > moved.1 + STANDSTILL {
-                    return Err(stuck(format!(
-                        "consumer group {consumer} still has {left:?}: {}",
-                        self.describe(consumer)
-                    )));
-                }
+        consumers.into_iter().try_for_each(|consumer| self.drain_consumer(consumer, patience))
+    }
+
+    /// A consumer delivers what it has, until it has nothing. One that has much takes its time; one that stands still after
+    /// `patience` does not get it.
+    pub(crate) fn drain_consumer(
+        &mut self,
+        consumer: GroupId,
+        patience: u64,
+    ) -> Result<(), Violation> {
+        self.left.remove(&consumer);
+        let mut moved = (None, self.world.now.max(patience));
+        while self.left.get(&consumer) != Some(&0) && self.lives(consumer) {
+            self.clients.pull_from(consumer, &mut self.world);
+            self.clients.pull_from(consumer, &mut self.world);
+            self.until(self.world.now + LOOK)?;
+            self.clients.ask_consumer(consumer, &mut self.world);
+            self.until(self.world.now + LOOK / 5)?;
+            let left = self.left.get(&consumer).copied();
+            if left != moved.0 {
+                moved = (left, self.world.now.max(patience));
+            }
+            if self.world.now > moved.1 + STANDSTILL {
+                let how = self.describe(consumer);
+                return Err(stuck(format!("consumer group {consumer} still has {left:?}: {how}")));
             }
         }
         Ok(())
@@ -288,7 +293,7 @@ impl Run {
     }
 
     /// What is missing for all replicas to have applied the same.
-    fn not_equal(&self) -> Option<String> {
+    pub(crate) fn not_equal(&self) -> Option<String> {
         let meta = self.meta()?;
         let mut applied: BTreeMap<GroupId, (StoreId, u64)> = BTreeMap::new();
         let whole = self.replicas().filter(|(_, view)| !self.is_beyond_repair(meta, view.group));

@@ -134,6 +134,7 @@ impl World {
     fn registered(&mut self, store: StoreId, boot: u64, answer: Option<Answer>) {
         let Some(server) = self.servers.get_mut(&store).filter(|s| s.lives(boot)) else { return };
         let Some(Answer::Registered { cluster, replica, founding }) = answer else { return };
+        self.founded = true;
         if let Some(running) = &mut server.running {
             running.registered = true;
             let woken = running.give(Input::Join(Join { cluster, replica, founding }));

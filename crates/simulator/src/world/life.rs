@@ -34,6 +34,7 @@ impl World {
         let at = self.soon(1_000, 100_000);
         self.schedule(at, Event::Register { store, boot });
         self.schedule(now, Event::LogWork { store, boot });
+        self.found_unless_done(store);
         for other in self.stores().into_iter().filter(|other| *other != store) {
             self.reconnect(store, other);
         }
@@ -111,6 +112,14 @@ impl World {
             if let Err(reason) = self.start(store) {
                 self.tell(Happening::Ended(store, reason));
             }
+        }
+    }
+
+    /// The first server founds the cluster when it starts, until the first one has registered: before, a crash may take
+    /// back all of it.
+    fn found_unless_done(&mut self, store: StoreId) {
+        if self.founded || store != StoreId(1) {
+            return;
         }
         let replica = ReplicaId(1);
         let founding = Membership {
