@@ -229,6 +229,8 @@ fn small() -> WorldOptions {
         small_log: 1 << 10,
         consumer_base: 512,
         meta_base: 1 << 10,
+        scrub_rate: 0,
+        scrub_pause: 0,
     };
     let file = 32 << 10;
     WorldOptions { wal: (file, file * 4, file * 8), thresholds }
