@@ -20,6 +20,8 @@ const VERSION: u16 = 1;
 
 /// Term, index, kind, data.
 type Row = (u64, u64, u8, Bytes);
+/// From, to, and of a single one its term, length and crc.
+type MissingRow = (u64, u64, Option<(u64, u32, u32)>);
 
 #[derive(Serialize, Deserialize)]
 struct Kept {
@@ -34,8 +36,7 @@ struct Kept {
 
 #[derive(Serialize, Deserialize)]
 struct KeptDamage {
-    /// From, to, and of a single one its term, length and crc.
-    missing: Vec<(u64, u64, Option<(u64, u32, u32)>)>,
+    missing: Vec<MissingRow>,
     beyond: Vec<Row>,
     /// Index and term.
     lost_base: Option<(u64, u64)>,

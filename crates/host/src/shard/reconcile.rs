@@ -185,7 +185,7 @@ impl Shard {
         let preferred = asset.group.preferred == self.cx.store;
         let Some(kind) = AssetKind::of(asset) else { return };
         let record = AssetRecord { founding: new.founding.clone(), kind };
-        if let Err(reason) = self.create(group, replica, incarnation.0, record) {
+        if let Err(reason) = self.create(group, replica, incarnation.0, &record) {
             self.cx.notice(Notice::Text(format!("group {group} cannot be created here: {reason}")));
             // The log has it if it was asked to create it: that is to be waited for.
             let logged = After::Create { group, replica };
@@ -315,7 +315,7 @@ impl Shard {
                 self.recall_created();
             }
             (Some(OwnCall::Renew), Some(Answer::Registered { cluster, replica, founding })) => {
-                self.renew_meta(&Join { cluster, replica, founding })
+                self.renew_meta(&Join { cluster, replica, founding });
             }
             (Some(OwnCall::Stream { consumer }), answer) => {
                 let index = answer.and_then(|a| match a {

@@ -219,7 +219,7 @@ impl Shard {
         group: GroupId,
         replica: ReplicaId,
         incarnation: u64,
-        record: AssetRecord,
+        record: &AssetRecord,
     ) -> Result<(), String> {
         let asset = record.encode();
         self.cx
@@ -236,7 +236,7 @@ impl Shard {
         let base = Base { membership: record.founding.clone(), ..Base::default() };
         let start = Start { base, hard_state: HardState::default(), entries: Vec::new() };
         let seat = Seat { group, replica, incarnation, asset };
-        let machine = self.open_machine(group, &record, &start.base).map_err(|e| e.to_string())?;
+        let machine = self.open_machine(group, record, &start.base).map_err(|e| e.to_string())?;
         self.take_seat(seat, machine, start)
     }
 
@@ -266,7 +266,7 @@ impl Shard {
             self.cx.notice(Notice::Text(format!("the store cannot join a cluster: {error}")));
             return;
         }
-        if let Err(reason) = self.create(GroupId::META, join.replica, 0, record) {
+        if let Err(reason) = self.create(GroupId::META, join.replica, 0, &record) {
             self.cx.notice(Notice::Text(format!("the meta group cannot start here: {reason}")));
         }
         self.dirty.insert(GroupId::META);

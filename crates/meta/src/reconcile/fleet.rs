@@ -135,8 +135,11 @@ fn split_losses(
     fleet: &Fleet<'_>,
 ) -> Replacement {
     let is_lost = |group: GroupId| {
-        let mut members = meta.asset(group).into_iter().flat_map(|a| a.group().stores());
-        members.all(|store| losses.gone.contains(&store) && !fleet.is_online(store))
+        let Some(asset) = meta.asset(group) else { return true };
+        let mut members = asset.group().stores();
+        // A move may have lost its aim and not what it moves.
+        !losses.leave_a_voter(asset.group())
+            && members.all(|store| losses.gone.contains(&store) && !fleet.is_online(store))
     };
     if is_lost(asset.group.id) {
         // Its consumers begin anew with it.

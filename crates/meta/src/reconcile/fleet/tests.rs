@@ -1,6 +1,7 @@
 use flotilla_stream::Placement;
 
 use super::*;
+use crate::command::Seat;
 use crate::fixture::*;
 use crate::placement::Peer;
 use crate::reconcile::{relocate, scale};
@@ -135,6 +136,21 @@ fn a_missing_replica_gets_a_fresh_one_on_the_same_store() {
     assert_eq!(log.replica_on(c, 2), consumer, "the consumer's replica is not touched");
     let again = heal(&log.meta, &fleet(&peers(4, &[])), &missing, 100);
     assert_eq!(again, [], "the fresh one is not lost");
+}
+
+#[test]
+fn a_move_whose_aim_is_lost_loses_nothing() {
+    let mut log = Log::new(4);
+    let s = log.stream(stream_config("S", &["a"], 1), &[1]).group;
+    let before = log.replica_on(s, 1);
+    let change = log.change(s, vec![Seat::Fresh(StoreId(2))]);
+    log.ok(Command::SetMembers { changes: vec![change] });
+    log.ok(Command::RemoveServer { store: StoreId(2) });
+    let plans = heal(&log.meta, &fleet(&peers(4, &[2])), &BTreeSet::new(), 100);
+    assert!(plans.iter().all(|plan| plan.losses.is_empty()), "{plans:?}");
+    plans.into_iter().for_each(|plan| commit(&mut log, plan));
+    assert!(log.group(s).actual.membership.contains(before), "it still has everything");
+    assert!(!log.on(s).is_empty() && log.on(s) != [2]);
 }
 
 #[test]
