@@ -76,6 +76,7 @@ impl StoreFile {
                     store_id: StoreId(fresh_id),
                     cluster_id: None,
                     created: CreatedThrough::default(),
+                    forgetful: false,
                     bootstrap: Bytes::new(),
                 },
             ),

@@ -22,6 +22,7 @@ mod tend;
 mod turn;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use flotilla_disk::{CreatedThrough, Disk, RecoveredGroup, StoreError, StoreFile, StoreRecord};
@@ -182,7 +183,8 @@ pub struct Shard {
     repairs_of: BTreeMap<GroupId, repair::Repair>,
     scrubber: repair::Scrubber,
     /// The log lost what may have told of replicas: until meta says which there were, none is created.
-    forgetful: bool,
+    /// Counts the shards of which that is so; with the last of them it is over.
+    forgetful: Option<Arc<AtomicUsize>>,
     /// The highest id that was given away when this life of the store began, or a moment later.
     given: Option<ReplicaId>,
     /// Names what this life of the store finds lost.
@@ -297,7 +299,7 @@ impl Shard {
             mending: BTreeMap::new(),
             repairs_of: BTreeMap::new(),
             scrubber: repair::Scrubber::default(),
-            forgetful: false,
+            forgetful: None,
             given: None,
             loss,
             damages: 0,

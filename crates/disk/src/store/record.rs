@@ -11,6 +11,7 @@ use crate::fields::Fields;
 const MAGIC: &[u8; 8] = b"FLTSTORE";
 pub(super) const VERSION: u16 = 2;
 const HAS_CLUSTER: u16 = 1;
+const IS_FORGETFUL: u16 = 2;
 pub(super) const HEAD: usize = 40;
 /// A replica id for each slot.
 pub(super) const CREATED: usize = 8 * Slot::COUNT;
@@ -28,6 +29,9 @@ pub struct StoreRecord {
     /// The highest replica ids that were ever created here, by the slot of their group. None goes back, so that no
     /// replica that once voted is created a second time with an empty log.
     pub created: CreatedThrough,
+    /// The log once lost what may have told of replicas, and it is not known yet which there were: no life of this store may
+    /// create any before.
+    pub forgetful: bool,
     /// What the bootstrap's acceptor has promised; opaque here, at most [`MAX_BOOTSTRAP`] bytes.
     pub bootstrap: Bytes,
 }
@@ -71,7 +75,8 @@ impl CreatedThrough {
 }
 
 pub(super) fn encode(record: &StoreRecord, update: u64) -> Vec<u8> {
-    let flags = if record.cluster_id.is_some() { HAS_CLUSTER } else { 0 };
+    let cluster = if record.cluster_id.is_some() { HAS_CLUSTER } else { 0 };
+    let flags = cluster | if record.forgetful { IS_FORGETFUL } else { 0 };
     let length = u32::try_from(HEAD + CREATED + record.bootstrap.len()).unwrap_or(u32::MAX);
     let mut bytes = Vec::with_capacity(HEAD + CREATED + record.bootstrap.len() + 8);
     bytes.extend_from_slice(MAGIC);
@@ -117,8 +122,9 @@ pub(super) fn decode(bytes: &[u8]) -> Option<Result<(u64, StoreRecord), u16>> {
     }
     let bootstrap = fields.take(length.checked_sub(HEAD + CREATED)?)?;
     let cluster_id = (flags & HAS_CLUSTER != 0).then_some(cluster);
+    let forgetful = flags & IS_FORGETFUL != 0;
     let bootstrap = Bytes::copy_from_slice(bootstrap);
-    Some(Ok((update, StoreRecord { store_id, cluster_id, created, bootstrap })))
+    Some(Ok((update, StoreRecord { store_id, cluster_id, created, forgetful, bootstrap })))
 }
 
 #[cfg(test)]
@@ -133,6 +139,7 @@ mod tests {
             store_id: StoreId(0x1122),
             cluster_id: Some(0x33),
             created,
+            forgetful: true,
             bootstrap: Bytes::from_static(b"xy"),
         };
         let bytes = encode(&record, 5);

@@ -1,5 +1,7 @@
 //! Replicas that have forgotten what they promised: meta is told, until it has given their seats to others.
 
+use std::sync::atomic::Ordering;
+
 use flotilla_raft::{GroupId, ReplicaId};
 
 use super::reconcile::OwnCall;
@@ -56,7 +58,7 @@ impl Shard {
     /// What is given to this store from now on was not created by an earlier life of it.
     pub(super) fn ask_ids(&mut self) {
         let asking = self.own_calls.values().any(|call| *call == OwnCall::Ids);
-        if self.forgetful && self.given.is_none() && !asking {
+        if self.forgetful.is_some() && self.given.is_none() && !asking {
             self.call_meta(OwnCall::Ids, MetaRequest::Ids);
         }
     }
@@ -64,20 +66,27 @@ impl Shard {
     /// The log may have forgotten replicas that it had created. Once meta is known as it is, everything that it put here
     /// before this life counts as created: what is not here is lost, and does not begin anew under its id.
     pub(super) fn recall_created(&mut self) {
-        let Some(given) = self.given.filter(|_| self.forgetful && self.meta_current_at.is_some())
-        else {
+        let (Some(given), Some(shards_left)) = (self.given, self.forgetful.clone()) else { return };
+        if self.meta_current_at.is_none() {
             return;
-        };
+        }
         let known = self.known.replicas_on(self.cx.store).filter(|(_, replica)| *replica <= given);
         let known: Vec<_> = known.collect();
         for (group, replica) in known {
             self.created.raise(group.slot(), replica);
         }
         let created = self.created.clone();
-        match self.update_store(|record| record.created.raise_all(&created)) {
+        // If the last two end at the same time, neither says so, and the next life asks once more.
+        let is_last = shards_left.load(Ordering::Acquire) == 1;
+        let updated = self.update_store(|record| {
+            record.created.raise_all(&created);
+            record.forgetful &= !is_last;
+        });
+        match updated {
             Ok(()) => {
                 self.durable.clone_from(&self.created);
-                self.forgetful = false;
+                self.forgetful = None;
+                shards_left.fetch_sub(1, Ordering::AcqRel);
                 self.reconcile_all = true;
             }
             Err(error) => {

@@ -92,8 +92,9 @@ impl Shard {
     }
 
     fn compare(&self, groups: Option<&BTreeSet<GroupId>>) -> Vec<Action> {
-        let was_created =
-            |group: GroupId, replica| self.forgetful || replica <= self.created.get(group.slot());
+        let was_created = |group: GroupId, replica| {
+            self.forgetful.is_some() || replica <= self.created.get(group.slot())
+        };
         let reconciler = StoreReconciler {
             store: self.cx.store,
             was_created: &was_created,

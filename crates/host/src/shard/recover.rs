@@ -1,5 +1,6 @@
 //! How a shard comes back: from the WAL's groups and the segments.
 
+use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Mutex};
 
 use flotilla_disk::{Disk, RecoveredGroup, Recovery, StoreFile};
@@ -30,11 +31,21 @@ impl Shard {
         options: &ShardOptions,
         shards: usize,
         disk: &Arc<dyn Disk>,
-        store_file: StoreFile,
+        mut store_file: StoreFile,
         recovery: Recovery,
         now: Now,
     ) -> Vec<Self> {
         let cluster = store_file.record().cluster_id;
+        // A store that belongs to a cluster had a log.
+        let gone = recovery.fresh && cluster.is_some();
+        let lost = gone || !recovery.lost.is_empty();
+        let forgetful = lost || store_file.record().forgetful;
+        // The next life must know it, too: the log that it finds may be whole.
+        let kept = if lost && !store_file.record().forgetful {
+            store_file.update(&**disk, |record| record.forgetful = true)
+        } else {
+            Ok(())
+        };
         let store_file = Arc::new(Mutex::new(store_file));
         let shard = |share: Share| {
             Self::empty(options.clone(), share, Arc::clone(disk), Arc::clone(&store_file), now)
@@ -48,13 +59,19 @@ impl Shard {
             );
             all[0].cx.notice(Notice::Text(text));
         }
-        // A store that belongs to a cluster had a log.
-        let gone = recovery.fresh && cluster.is_some();
-        if gone || !recovery.lost.is_empty() {
+        if let Err(error) = kept {
+            all[0].cx.out.fatal = Some(format!("the store's record cannot be written: {error}"));
+        }
+        if lost {
             let what = if gone { "all of it".to_owned() } else { format!("{:?}", recovery.lost) };
             let text = format!("the log of this store lost what it had synced: {what}");
             all[0].cx.notice(Notice::Text(text));
-            all.iter_mut().for_each(|shard| shard.forgetful = true);
+        }
+        if forgetful {
+            let shards_left = Arc::new(AtomicUsize::new(shards));
+            for shard in &mut all {
+                shard.forgetful = Some(Arc::clone(&shards_left));
+            }
             if cluster.is_some() && !recovery.groups.contains_key(&GroupId::META) {
                 let meta = &mut all[shard_of(GroupId::META, shards)];
                 let reason = "it is not in the log any more";

@@ -138,8 +138,8 @@ fn last_batch(path: &str, contents: &[u8]) -> Option<usize> {
     let generation = path.strip_prefix("wal/")?.strip_suffix(".wal")?;
     let generation = u64::from_str_radix(generation, 16).ok()?.to_le_bytes();
     let begins = |page: &[u8]| page.starts_with(b"FWAL") && page.get(16..24) == Some(&generation);
-    let pages = contents.chunks(4096).map(begins);
-    pages.enumerate().filter(|(_, begins)| *begins).last().map(|(page, _)| page * 4096)
+    let mut pages = contents.chunks(4096).map(begins);
+    pages.rposition(|begins| begins).map(|page| page * 4096)
 }
 
 fn harm_file(world: &mut World, store: StoreId, class: FileClass, harm: Harm, place: u64) {
