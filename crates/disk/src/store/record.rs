@@ -143,7 +143,7 @@ mod tests {
             bootstrap: Bytes::from_static(b"xy"),
         };
         let bytes = encode(&record, 5);
-        let mut expected = b"FLTSTORE\x02\0\x01\0\x2a\x08\0\0\x05\0\0\0\0\0\0\0".to_vec();
+        let mut expected = b"FLTSTORE\x02\0\x03\0\x2a\x08\0\0\x05\0\0\0\0\0\0\0".to_vec();
         expected.extend_from_slice(b"\x22\x11\0\0\0\0\0\0\x33\0\0\0\0\0\0\0");
         expected.resize(40 + 3 * 8, 0);
         expected.push(0x44);
