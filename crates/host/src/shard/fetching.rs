@@ -25,7 +25,7 @@ pub(super) struct Fetching {
 }
 
 impl Fetching {
-    /// Of `files`, those that are not here. A transfer that was cut off goes on where its parts end.
+    /// `todo` is what has to be fetched, and from which byte on; nothing is asked for yet.
     pub(super) fn begin(
         from: StoreId,
         to: ReplicaId,
