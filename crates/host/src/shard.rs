@@ -2,7 +2,8 @@
 //!
 //! A turn takes everything that came in since the last one, steps the groups that it concerns, and returns one WAL
 //! batch, one bundle per peer, and the effects for clients. It is a pure function of its inputs, its clocks and its
-//! seed, but for reads of segment files through the [`Disk`].
+//! seed, but for what it does through the [`Disk`]: it reads segments, stages those of peers, sets replicas aside, and keeps
+//! the store's record.
 
 mod aside;
 mod catchup;
