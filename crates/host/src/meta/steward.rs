@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use flotilla_meta::{Fleet, GroupView, Member, Step, heal, meta_members, next_step};
+use flotilla_meta::{Fleet, GroupView, Member, Step, Wait, heal, meta_members, next_step};
 use flotilla_raft::{ReplicaId, StoreId};
 
 use super::MetaMachine;
@@ -18,38 +18,55 @@ const STREAMS_PER_ROUND: usize = 64;
 /// How far a learner may be behind to become a voter.
 const CAUGHT_UP: u64 = 16;
 
-/// When the steward looks next.
-#[derive(Default)]
+/// When the steward looks next, and whether it found nothing to do when it looked last.
+#[derive(Clone, Copy, Default)]
 pub(crate) struct Steward {
     due: u64,
+    is_content: bool,
 }
 
 impl Steward {
     /// Something changed: look at the next tick.
     pub(crate) fn begin(&mut self) {
-        self.due = 0;
+        *self = Self::default();
     }
 }
 
 impl Replica<MetaMachine> {
     /// Looks after the fleet, when it is time and this replica leads.
     pub(crate) fn tend(&mut self, cx: &mut Cx) {
-        if !self.serves() || cx.now.mono < self.machine.steward.due {
+        let Steward { due, is_content } = self.machine.steward;
+        if !self.serves() || is_content && cx.now.mono < due {
             return;
         }
-        self.machine.steward.due = cx.now.mono + ROUND;
-        self.tend_members(cx);
+        let is_settled = self.tend_members(cx);
+        if cx.now.mono >= due {
+            let is_healed = self.heal_streams(cx);
+            self.machine.steward =
+                Steward { due: cx.now.mono + ROUND, is_content: is_settled && is_healed };
+        }
+        if !self.machine.steward.is_content {
+            // A group with something to do does not sleep over it: nobody would wake it when it can be done.
+            self.wake();
+        }
+    }
+
+    /// Returns whether there was nothing to heal.
+    fn heal_streams(&mut self, cx: &mut Cx) -> bool {
         let peers = self.peers(cx);
         let seed = cx.random.below(u64::MAX);
         let fleet = Fleet { peers: &peers, unique_tag: self.machine.unique_tag.as_deref(), seed };
         let plans = heal(&self.machine.meta, &fleet, &self.machine.missing, STREAMS_PER_ROUND);
+        let is_healed = plans.is_empty();
         for command in plans.into_iter().flat_map(super::plan::commands) {
             self.propose_command(&command, None, cx);
         }
+        is_healed
     }
 
-    /// Every registered JetStream server belongs to the meta group; it gets there as a learner.
-    fn tend_members(&mut self, cx: &mut Cx) {
+    /// Every registered JetStream server belongs to the meta group; it gets there as a learner. Returns whether all
+    /// are where they should be.
+    fn tend_members(&mut self, cx: &mut Cx) -> bool {
         let desired = meta_members(&self.machine.meta);
         let (live, caught_up) = self.standing(&desired, CAUGHT_UP, cx);
         let view = GroupView {
@@ -62,7 +79,10 @@ impl Replica<MetaMachine> {
             meta_current: true,
             in_flight: self.raft.change_pending() || self.raft.transferring().is_some(),
         };
-        self.take_step(next_step(&view), cx);
+        let step = next_step(&view);
+        let is_settled = step == Step::Nothing(Wait::Settled);
+        self.take_step(step, cx);
+        is_settled
     }
 }
 

@@ -195,6 +195,9 @@ impl Shard {
     /// A server died, or came back as another life of itself. Whoever followed it campaigns at once, with jitter,
     /// instead of waiting out the timeout; whoever leads a group with it finds out whether a quorum is left.
     fn lose_leader(&mut self, store: StoreId) {
+        if let Some(meta) = &mut self.replicas.meta {
+            meta.machine.steward.begin();
+        }
         for group in self.groups_with(store) {
             self.wake(group);
             let Some(replica) = self.replicas.get_mut(group) else { continue };

@@ -1,10 +1,10 @@
 //! The end of a run: liveness (invariant I11), and what is left to look at.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use flotilla_disk::Disk;
 use flotilla_host::{MILLISECOND, SECOND, Shard, StateView};
-use flotilla_meta::Meta;
+use flotilla_meta::{Meta, meta_members};
 use flotilla_raft::{GroupId, Membership, ReplicaId, StoreId};
 
 use super::Run;
@@ -97,6 +97,9 @@ impl Run {
         if !self.replicas().any(|(_, view)| view.group == GroupId::META && view.serves) {
             return Some(format!("nobody leads meta: {}", self.describe(GroupId::META)));
         }
+        if let Some(what) = self.meta_not_whole(meta) {
+            return Some(what);
+        }
         if let Some((group, tombstone)) = meta.tombstones().first_key_value() {
             let (how, meta) = (self.describe(*group), self.describe(GroupId::META));
             return Some(format!(
@@ -140,6 +143,18 @@ impl Run {
         let extra = extra.map(|(store, view)| (store, view.group));
         let extra = extra.map(|(s, group)| format!("{s} still has a replica of group {group}"));
         extra.or_else(|| self.left_over(meta))
+    }
+
+    /// Every registered server votes in the meta group, and nobody else.
+    fn meta_not_whole(&self, meta: &Meta) -> Option<String> {
+        let mut views = self.replicas().filter(|(_, view)| view.group == GroupId::META);
+        let members = &views.find(|(_, view)| view.serves)?.1.membership;
+        let wanted: BTreeSet<ReplicaId> =
+            meta_members(meta).iter().map(|member| member.replica).collect();
+        let voters: BTreeSet<ReplicaId> = members.voters.iter().copied().collect();
+        let is_whole = voters == wanted && members.learners.is_empty() && !members.is_joint();
+        let how = || self.describe(GroupId::META);
+        (!is_whole).then(|| format!("in the meta group {wanted:?} are to vote: {}", how()))
     }
 
     /// A replica that takes no part, of a group that could do without it.
