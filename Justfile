@@ -34,6 +34,10 @@ chaos *args:
     cargo build --package flotilla-server --package flotilla-chaos
     target/debug/flotilla-chaos {{ args }}
 
+# Put known bugs back, one at a time, and look whether the simulator finds each (docs/testing.md)
+mutations *args:
+    cargo run --profile simulation --package simulator --features mutations -- --mutations {{ args }}
+
 # Measure the write-ahead log alone on the disk below `dir`
 bench-log dir="target" seconds="3":
     cargo run --release --package flotilla-storage --example wal -- {{ dir }} {{ seconds }}

@@ -20,6 +20,7 @@ mod tests;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::IoSlice;
 
+use flotilla_mutation::{Mutation, is_on};
 use flotilla_raft::StoreId;
 
 pub use batch::{BaseRecord, MAX_BODY, RecordError, WalBatch};
@@ -151,14 +152,26 @@ impl Wal {
         let table: Vec<_> = table.collect();
         self.sealed = table.is_empty();
         let bodies: Vec<&[u8]> = records().map(|(_, body)| &body[..]).collect();
-        self.write_batch(disk, table, body_len, &bodies)
+        let written = self.write_batch(disk, table, body_len, &bodies);
+        if is_on(Mutation::ReclaimedBeforeSync) {
+            self.announced = self.start();
+            self.reclaim(disk)?;
+        }
+        written
     }
 
     /// Makes everything written durable and returns the highest durable LSN.
     pub fn sync(&mut self, disk: &dyn Disk) -> Result<u64, WalError> {
         self.alive()?;
         if let Some((last, start)) = self.unsynced {
-            disk.sync_data(self.current.file).map_err(|error| self.poison(error))?;
+            // One in four is synced, and most of the others with it.
+            let skipped = is_on(Mutation::AckBeforeSync) && !last.is_multiple_of(4);
+            let result = if skipped { Ok(()) } else { disk.sync_data(self.current.file) };
+            if let Err(error) = result
+                && !is_on(Mutation::FailedSyncIgnored)
+            {
+                return Err(self.poison(error));
+            }
             (self.synced, self.announced, self.unsynced) = (last, start, None);
         }
         Ok(self.synced)
@@ -193,7 +206,7 @@ impl Wal {
     /// unsynced.
     pub fn reclaim(&mut self, disk: &dyn Disk) -> Result<usize, WalError> {
         self.alive()?;
-        if self.unsynced.is_some() {
+        if self.unsynced.is_some() && !is_on(Mutation::ReclaimedBeforeSync) {
             return Ok(0);
         }
         let needed = self.files.split_off(&self.announced);

@@ -3,6 +3,7 @@
 
 use bytes::Bytes;
 use flotilla_meta::{AssetConfig, AssetName, LiveAsset};
+use flotilla_mutation::{Mutation, is_on};
 use flotilla_raft::{GroupId, Membership, StoreId};
 use flotilla_stream::{ConsumerConfig, StreamConfig, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -40,7 +41,9 @@ pub(crate) enum AssetKind {
 impl AssetKind {
     /// What meta says that it is. `None` if its name and its configuration are of different kinds.
     pub(crate) fn of(asset: &LiveAsset) -> Option<Self> {
-        Some(match (&asset.name, asset.founding_config()) {
+        let today = is_on(Mutation::BegunWithTodaysConfig);
+        let config = if today { &asset.config } else { asset.founding_config() };
+        Some(match (&asset.name, config) {
             (AssetName::Stream { account, .. }, AssetConfig::Stream(config)) => Self::Stream {
                 account: account.clone(),
                 created: asset.created,

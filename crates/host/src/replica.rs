@@ -10,6 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 use flotilla_disk::SegmentSummary;
+use flotilla_mutation::{Mutation, is_on};
 use flotilla_raft::{
     Base, Body, Entry, EntryKind, Group, GroupId, HardState, Message, Options, Poisoned, ReadAt,
     Ready, ReplicaId, Role, StepError, StoreId,
@@ -249,12 +250,15 @@ impl<M: Machine> Replica<M> {
         self.unrecorded.extend(changes.map(|e| e.index));
         let counts = |s: &HardState| {
             let commits_change = self.unrecorded.first().is_some_and(|index| *index <= s.commit);
-            (s.term, s.vote) != self.written || commits_change
+            let recorded = commits_change && !is_on(Mutation::ChangeCommitNotWritten);
+            (s.term, s.vote) != self.written || recorded
         };
         if let Some(state) = hard_state.filter(counts) {
             self.written = (state.term, state.vote);
             self.unrecorded = self.unrecorded.split_off(&(state.commit + 1));
-            cx.wal.hard_state(self.group, id, state);
+            let forgotten = HardState { vote: ReplicaId::NONE, ..state };
+            let written = if is_on(Mutation::VoteNotWritten) { forgotten } else { state };
+            cx.wal.hard_state(self.group, id, written);
         }
         // Proposals are bounded far below the WAL's limit, so only a peer can have made such an entry; it must not be
         // acknowledged.

@@ -172,6 +172,8 @@ pub struct Shard {
     /// Replicas to be created once the files of their predecessors are gone, and those behind them in the order of
     /// their slot.
     waiting: BTreeSet<(Slot, ReplicaId)>,
+    /// Replicas whose end is on its way to stable storage.
+    ending: BTreeSet<ReplicaId>,
     /// What is known contained everything that meta had committed at this time.
     meta_current_at: Option<u64>,
     /// Replicas that were destroyed, not yet confirmed to meta.
@@ -294,6 +296,7 @@ impl Shard {
             known: Known::default(),
             changed: BTreeSet::new(),
             waiting: BTreeSet::new(),
+            ending: BTreeSet::new(),
             meta_current_at: None,
             destroyed: Vec::new(),
             ended: BTreeMap::new(),

@@ -9,6 +9,8 @@ use crate::time::SECOND;
 pub struct Thresholds {
     /// Sizes of a stream's files. They must be equal on all servers of a cluster.
     pub segments: SegmentOptions,
+    /// The most bytes of entries in one message of Raft; one entry at least goes in each.
+    pub message: u64,
     /// Unflushed bytes at which a stream flushes by itself.
     pub stream_flush: usize,
     /// The most bytes of a stream that are proposed and not yet applied; beyond it messages wait in its queue.
@@ -28,11 +30,12 @@ pub struct Thresholds {
 }
 
 impl Default for Thresholds {
-    /// Flushes of 8 MiB; 16 MiB in flight; logs of 32 MiB, of 1 MiB for small states; bases of consumers after 64 KiB, of meta
-    /// after 4 MiB; checks of 4 MiB a second, and a round a day at most.
+    /// Messages of 1 MiB; flushes of 8 MiB; 16 MiB in flight; logs of 32 MiB, of 1 MiB for small states; bases of consumers
+    /// after 64 KiB, of meta after 4 MiB; checks of 4 MiB a second, and a round a day at most.
     fn default() -> Self {
         Self {
             segments: SegmentOptions::default(),
+            message: 1 << 20,
             stream_flush: 8 << 20,
             stream_in_flight: 16 << 20,
             stream_log: 32 << 20,

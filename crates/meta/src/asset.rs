@@ -144,6 +144,11 @@ impl AssetGroup {
         desired.into_iter().chain(counted)
     }
 
+    /// Whether a replica that is not desired any more may still be on `store`.
+    pub(crate) fn lingers_on(&self, store: StoreId) -> bool {
+        self.holders().iter().any(|(replica, on)| *on == store && !self.desires(*replica))
+    }
+
     /// Every replica that may have files somewhere.
     #[must_use]
     pub fn holders(&self) -> BTreeMap<ReplicaId, StoreId> {

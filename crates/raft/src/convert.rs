@@ -2,6 +2,7 @@
 //! memory and never decoded from bytes of a peer or a disk.
 
 use bytes::Bytes;
+use flotilla_mutation::{Mutation, is_on};
 use raft::eraftpb::{
     self, ConfChangeSingle, ConfChangeTransition, ConfChangeType, ConfChangeV2, ConfState,
     EntryType, MessageType,
@@ -100,6 +101,10 @@ pub(crate) fn change_to_lib(change: &Change) -> Vec<ConfChangeV2> {
         Change::Enter { promote, remove } => {
             let promote = promote.iter().map(|r| single(*r, ConfChangeType::AddNode));
             let remove = remove.iter().map(|r| single(*r, ConfChangeType::RemoveNode));
+            if is_on(Mutation::NotJoint) {
+                let at_once = |change| step(vec![change], ConfChangeTransition::Auto);
+                return promote.chain(remove).map(at_once).collect();
+            }
             vec![step(promote.chain(remove).collect(), ConfChangeTransition::Explicit)]
         }
         Change::Leave => vec![ConfChangeV2::default()],

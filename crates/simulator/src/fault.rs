@@ -1,9 +1,11 @@
 //! Faults as data: what goes wrong, when, and for how long.
 
+mod ambush;
 mod carry_out;
 mod damage;
 mod network;
 mod restart;
+mod together;
 
 use flotilla_disk::Seeded;
 use flotilla_host::{MILLISECOND, SECOND};
@@ -11,6 +13,7 @@ use flotilla_raft::StoreId;
 
 pub use carry_out::Faults;
 pub use damage::{FileClass, Harm, Hurt};
+pub(crate) use together::draw_together;
 
 use crate::plan::index;
 
@@ -79,6 +82,49 @@ pub enum FaultKind {
     Damage { who: Who, class: FileClass, harm: Harm, place: u64, down: Option<u64> },
     /// Everything on the disk is gone; the server comes back under its name with an empty one.
     Wipe { who: Who, down: u64 },
+    /// From now on harm is done at certain moments.
+    Ambush(Ambush),
+}
+
+/// Harm that lies in wait.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ambush {
+    /// For what.
+    pub moment: Moment,
+    /// How often it strikes at most.
+    pub times: u64,
+    /// It strikes within so many nanoseconds.
+    pub within: u64,
+    /// What is done to the server where it happened.
+    pub strike: Strike,
+    /// For how long, in nanoseconds.
+    pub lasting: u64,
+}
+
+/// What an ambush waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Moment {
+    /// A replica was elected.
+    Elected,
+    /// A leader has another configuration.
+    Reconfigured,
+    /// A replica was destroyed.
+    Destroyed,
+}
+
+/// What an ambush does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Strike {
+    /// The process is killed.
+    Kill,
+    /// The machine loses power.
+    PowerLoss,
+    /// The server is cut off.
+    Cut,
+    /// Its disk becomes slow.
+    SlowDisk,
+    /// Its disk gives no answer, and then the power goes: what was said meanwhile rests on nothing.
+    HungDisk,
 }
 
 impl FaultKind {
@@ -89,7 +135,7 @@ impl FaultKind {
             || matches!(self, Self::Damage { class, .. } if log(class))
     }
 
-    /// Whom it meets, unless it is the network.
+    /// Whom it meets, unless it is the network or that is not known yet.
     fn who(&self) -> Option<&Who> {
         match self {
             Self::Kill { who, .. }
@@ -111,7 +157,8 @@ impl FaultKind {
             | Self::Ring { .. }
             | Self::Flapping { .. }
             | Self::BadLinks { .. }
-            | Self::BrokenLinks { .. } => None,
+            | Self::BrokenLinks { .. }
+            | Self::Ambush(_) => None,
         }
     }
 }

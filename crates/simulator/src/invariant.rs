@@ -107,6 +107,8 @@ pub struct Final {
     pub replicas: BTreeMap<StoreId, BTreeMap<GroupId, ReplicaId>>,
     /// The names in each store's directory of streams.
     pub folders: BTreeMap<StoreId, Vec<String>>,
+    /// What logs that were damaged, and forgot its end, brought back: it is kept in quarantine.
+    pub kept: BTreeMap<StoreId, BTreeSet<GroupId>>,
     /// Groups of which so much was damaged that nobody could repair it, and that say so: they have no leader.
     pub beyond_repair: BTreeSet<GroupId>,
 }

@@ -10,6 +10,8 @@ pub mod crash_points;
 pub mod fault;
 pub mod history;
 pub mod invariant;
+#[cfg(feature = "mutations")]
+pub mod mutations;
 mod plan;
 mod run;
 pub mod script;
@@ -17,6 +19,6 @@ mod trace;
 pub mod world;
 
 pub use campaign::{Failure, Summary, did_enough, run_all, run_seed};
-pub use plan::{Load, Plan, Weights};
+pub use plan::{Load, Plan, RESHAPING, Weights};
 pub use run::{Outcome, Run, Work, run};
 pub use trace::Trace;

@@ -5,6 +5,8 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result, ensure};
 use clap::Parser;
+#[cfg(feature = "mutations")]
+use flotilla_mutation::Mutation;
 use simulator::crash_points::{Choice, try_all};
 use simulator::script::{CrashAt, play, scripts};
 use simulator::{Outcome, Plan, did_enough, run, run_all};
@@ -41,6 +43,14 @@ struct Options {
     /// Print all that happens
     #[arg(long)]
     trace: bool,
+    /// Put known bugs back, one at a time, and look whether the seeds find them
+    #[cfg(feature = "mutations")]
+    #[arg(long, conflicts_with = "seed")]
+    mutations: bool,
+    /// Put this one back
+    #[cfg(feature = "mutations")]
+    #[arg(long, value_name = "NAME", value_parser = mutation)]
+    mutation: Option<Mutation>,
 }
 
 fn range(text: &str) -> Result<Range<u64>> {
@@ -52,6 +62,12 @@ fn range(text: &str) -> Result<Range<u64>> {
 
 fn main() -> ExitCode {
     let options = Options::parse();
+    #[cfg(feature = "mutations")]
+    if options.mutations {
+        return mutations(&options);
+    }
+    #[cfg(feature = "mutations")]
+    flotilla_mutation::select(options.mutation);
     if let Some(seed) = options.seed {
         return one(seed, options.trace);
     }
@@ -109,4 +125,41 @@ fn crash_points(name: &str, options: &Options) -> ExitCode {
         }
     }
     code
+}
+
+#[cfg(feature = "mutations")]
+fn mutation(name: &str) -> Result<Mutation> {
+    let mut all = Mutation::ALL.iter();
+    all.find(|mutation| format!("{mutation:?}") == name).copied().context("no such mutation")
+}
+
+/// Puts known bugs back: all of them, or the one that was named.
+#[cfg(feature = "mutations")]
+fn mutations(options: &Options) -> ExitCode {
+    use simulator::Failure;
+    use simulator::mutations::{Hunt, hunt_all};
+
+    // A bug may well panic; that is caught, and said below.
+    std::panic::set_hook(Box::new(|_| ()));
+    let seeds = options.seeds.clone().unwrap_or(0..250);
+    let all = Mutation::ALL.iter().copied();
+    let wanted = all.filter(|m| options.mutation.is_none_or(|named| named == *m));
+    let hunts = hunt_all(wanted, &seeds, options.jobs, |hunt| {
+        let Hunt { mutation, runs, found } = hunt;
+        match found {
+            Some(Failure { seed, what, .. }) => {
+                let what = what.lines().next().unwrap_or_default();
+                println!("{mutation:?}: seed {seed}, run {runs}: {what:.200}");
+            }
+            None => println!("{mutation:?}: not found in {runs} runs"),
+        }
+    });
+    println!("\n| bug | seed | run | found by |\n|---|---|---|---|");
+    for hunt in &hunts {
+        let seed = hunt.found.as_ref().map_or("-".to_owned(), |f| f.seed.to_string());
+        println!("| `{:?}` | {seed} | {} | {} |", hunt.mutation, hunt.runs, hunt.by());
+    }
+    let missed = hunts.iter().filter(|hunt| hunt.found.is_none()).count();
+    println!("\n{} of {} found", hunts.len() - missed, hunts.len());
+    if missed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }

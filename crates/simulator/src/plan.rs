@@ -3,8 +3,11 @@
 use flotilla_disk::{Seeded, SegmentOptions};
 use flotilla_host::{MILLISECOND, SECOND, Thresholds};
 
-use crate::fault::{FaultKind, FaultPlan, draw_faults};
+use crate::fault::{FaultKind, FaultPlan, draw_faults, draw_together};
 use crate::world::WorldOptions;
+
+/// From this seed on clients change members and leaders all the time.
+pub const RESHAPING: u64 = 1 << 32;
 
 /// The plan of one run.
 #[derive(Clone, Debug)]
@@ -75,15 +78,26 @@ impl Plan {
         let mut random = Seeded::new(seed ^ 0x005E_ED0F_A110);
         let servers = [3, 3, 3, 4, 5, 5, 7][index(random.below(7))];
         let lasts = (8 + random.below(18)) * SECOND;
-        let load = Load::draw(&mut random);
-        let faults = draw_faults(&mut random, servers, lasts);
+        let mut load = Load::draw(&mut random);
+        let mut faults = draw_faults(&mut random, servers, lasts);
         let file = [32 << 10, 128 << 10][index(random.below(2))];
         let segments = SegmentOptions {
             segment_size: [8 << 10, 64 << 10, 8 << 20][index(random.below(3))],
             flush_size: [4 << 10, 64 << 10][index(random.below(2))],
             block_size: 4 << 10,
         };
+        // What was added later is drawn apart, so that seeds go on being what they were.
+        let mut random_too = Seeded::new(seed ^ 0x0070_6E67_E7E4);
+        faults.extend(draw_together(&mut random_too, servers, lasts));
+        faults.sort_by_key(|fault| fault.at);
+        if seed >= RESHAPING {
+            load.weights.reshape();
+        }
+        if random_too.one_in(5) {
+            load.weights.info = 40;
+        }
         let thresholds = Thresholds {
+            message: [1, 4 << 10, 1 << 20][index(random_too.below(3))],
             segments,
             stream_flush: [16 << 10, 128 << 10, 8 << 20][index(random.below(3))],
             stream_in_flight: 32 << 10,
@@ -102,6 +116,13 @@ impl Plan {
     #[must_use]
     pub fn has(&self, kind: fn(&FaultKind) -> bool) -> bool {
         self.faults.iter().any(|fault| kind(&fault.kind))
+    }
+}
+
+impl Weights {
+    /// Members and leaders change all the time.
+    fn reshape(&mut self) {
+        (self.step_down, self.evict, self.scale) = (6, 6, 6);
     }
 }
 

@@ -3,13 +3,13 @@
 
 mod rest;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use flotilla_host::{ReplicaView, SECOND, Totals};
-use flotilla_raft::{GroupId, HardState, ReplicaId, Role, StoreId};
+use flotilla_raft::{GroupId, HardState, Membership, ReplicaId, Role, StoreId};
 
 use crate::client::{self, Clients};
-use crate::fault::{FaultKind, Faults};
+use crate::fault::{FaultKind, Faults, Moment};
 use crate::invariant::{Invariants, Seen, Violation};
 use crate::plan::Plan;
 use crate::trace::Trace;
@@ -61,6 +61,10 @@ pub struct Run {
     pub(crate) invariants: Invariants,
     /// Of each group that there was, the greatest term that somebody served in, and the most that somebody applied.
     groups: BTreeMap<GroupId, (u64, u64)>,
+    /// Who leads each group, in which term, and with which members, for faults that wait for another one.
+    led: BTreeMap<GroupId, (u64, Membership)>,
+    /// The groups that each shard had at its last turn, for the same, and in which life of its server.
+    held: BTreeMap<(StoreId, usize), (u64, BTreeSet<GroupId>)>,
     work: Work,
     /// How many messages consumers said they still have.
     pub(crate) left: BTreeMap<GroupId, u64>,
@@ -116,6 +120,8 @@ impl Run {
             faults,
             invariants: Invariants::default(),
             groups: BTreeMap::new(),
+            led: BTreeMap::new(),
+            held: BTreeMap::new(),
             work: Work::default(),
             left: BTreeMap::new(),
             totals_at: BTreeMap::new(),
@@ -154,7 +160,12 @@ impl Run {
         match happening {
             Happening::Timer(client::TIMER) => self.clients.act(&mut self.world),
             Happening::Timer(number) => drop(self.faults.timer(number, &mut self.world)),
-            Happening::Turned { store, shard } => self.look(store, shard)?,
+            Happening::Turned { store, shard } => {
+                self.look(store, shard)?;
+                if self.faults.lie_in_wait() {
+                    self.notice_moments(store, shard);
+                }
+            }
             Happening::Publish { publish, .. } => {
                 self.clients.hear(&publish, self.world.now, &mut self.invariants)?;
             }
@@ -209,6 +220,38 @@ impl Run {
             self.invariants.see(history, &Seen::Server { store, totals: &totals, hurt })?;
         }
         Ok(())
+    }
+
+    /// Tells faults that wait for it of an election, of another configuration, of a replica that is gone.
+    fn notice_moments(&mut self, store: StoreId, shard: usize) {
+        let mut moments = Vec::new();
+        let shards = self.world.shards(store);
+        let views = shards.get(shard).into_iter().flat_map(flotilla_host::Shard::replicas);
+        for view in views.filter(|view| view.role == Role::Leader) {
+            let term = view.hard_state.term;
+            let moment = match self.led.get(&view.group) {
+                Some((known, _)) if *known > term => continue,
+                Some((known, members)) if *known == term => {
+                    if members == view.membership {
+                        continue;
+                    }
+                    Moment::Reconfigured
+                }
+                _ => Moment::Elected,
+            };
+            self.led.insert(view.group, (term, view.membership.clone()));
+            moments.push(moment);
+        }
+        let boot = self.world.servers.get(&store).map_or(0, |server| server.boot);
+        let groups = shards.get(shard).into_iter().flat_map(flotilla_host::Shard::replicas);
+        let now: (u64, BTreeSet<GroupId>) = (boot, groups.map(|view| view.group).collect());
+        let before = self.held.insert((store, shard), now.clone());
+        if before.is_some_and(|before| before.0 == boot && !before.1.is_subset(&now.1)) {
+            moments.push(Moment::Destroyed);
+        }
+        for moment in moments {
+            self.faults.moment(store, moment, &mut self.world);
+        }
     }
 
     /// What became of a run that was played.

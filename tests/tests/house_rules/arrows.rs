@@ -12,15 +12,20 @@ pub(crate) enum Layer {
 ///
 /// A new crate is added here first: that is where it is decided what it is.
 pub(crate) const ARROWS: &[(&str, Layer, &[&str])] = &[
+    ("flotilla-mutation", Layer::Core, &[]),
     ("flotilla-subject", Layer::Core, &[]),
     ("flotilla-proto", Layer::Core, &["flotilla-subject"]),
     ("flotilla-config", Layer::Core, &["flotilla-subject"]),
     // Streams do not know Raft, and Raft does not know streams.
-    ("flotilla-stream", Layer::Core, &["flotilla-subject"]),
-    ("flotilla-raft", Layer::Core, &[]),
+    ("flotilla-stream", Layer::Core, &["flotilla-mutation", "flotilla-subject"]),
+    ("flotilla-raft", Layer::Core, &["flotilla-mutation"]),
     ("flotilla-jsapi", Layer::Core, &["flotilla-stream", "flotilla-subject"]),
-    ("flotilla-disk", Layer::Core, &["flotilla-raft"]),
-    ("flotilla-meta", Layer::Core, &["flotilla-raft", "flotilla-stream", "flotilla-subject"]),
+    ("flotilla-disk", Layer::Core, &["flotilla-mutation", "flotilla-raft"]),
+    (
+        "flotilla-meta",
+        Layer::Core,
+        &["flotilla-mutation", "flotilla-raft", "flotilla-stream", "flotilla-subject"],
+    ),
     (
         "flotilla-host",
         Layer::Core,
@@ -28,6 +33,7 @@ pub(crate) const ARROWS: &[(&str, Layer, &[&str])] = &[
             "flotilla-disk",
             "flotilla-jsapi",
             "flotilla-meta",
+            "flotilla-mutation",
             "flotilla-raft",
             "flotilla-stream",
             "flotilla-subject",
@@ -37,7 +43,14 @@ pub(crate) const ARROWS: &[(&str, Layer, &[&str])] = &[
     (
         "simulator",
         Layer::Tests,
-        &["flotilla-disk", "flotilla-host", "flotilla-meta", "flotilla-raft", "flotilla-stream"],
+        &[
+            "flotilla-disk",
+            "flotilla-host",
+            "flotilla-meta",
+            "flotilla-mutation",
+            "flotilla-raft",
+            "flotilla-stream",
+        ],
     ),
     ("flotilla-storage", Layer::Shell, &["flotilla-disk", "flotilla-raft"]),
     ("flotilla-routes", Layer::Shell, &[]),

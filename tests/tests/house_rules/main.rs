@@ -68,11 +68,31 @@ fn cores_see_no_clock_no_files_no_threads_and_no_chance() {
         .filter(|m| ARROWS.iter().any(|(name, layer, _)| *name == m.name && *layer == Layer::Core))
         .map(|m| m.path.replace("Cargo.toml", "src/"))
         .collect();
-    assert_eq!(cores.len(), 9, "all cores are there: {cores:?}");
+    assert_eq!(cores.len(), 10, "all cores are there: {cores:?}");
     let mut faults = Vec::new();
     for source in sources() {
         if !source.is_test && cores.iter().any(|core| source.path.starts_with(core)) {
             faults.extend(source.impure());
+        }
+    }
+    report(&faults);
+}
+
+/// Known bugs are for the simulator, and for it only when asked (crates/mutation).
+#[test]
+fn no_server_has_known_bugs_put_back() {
+    let mut faults = Vec::new();
+    for manifest in manifests().iter().filter(|m| m.name != "flotilla-mutation") {
+        let text = read(&manifest.path);
+        for (line, text) in (1..).zip(text.lines()) {
+            let turns_on = text.contains("flotilla-mutation/")
+                || text.contains("flotilla-mutation") && text.contains("features")
+                || text.contains("default") && text.contains("\"mutations\"");
+            let asked = manifest.name == "simulator" && text.starts_with("mutations = ");
+            if turns_on && !asked {
+                let path = &manifest.path;
+                faults.push(format!("{path}:{line}: only the simulator's own feature may do this"));
+            }
         }
     }
     report(&faults);

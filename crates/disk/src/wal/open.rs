@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use flotilla_mutation::{Mutation, is_on};
+
 use super::files::{DIR, Name, log_path, spare_path};
 use super::format::{Head, PAGE, RecordKind};
 use super::ledger::Ledger;
@@ -61,6 +63,7 @@ fn read(disk: &dyn Disk, options: WalOptions, found: &Found) -> Result<(Wal, Rec
     let torn = torn.or(torn_head(disk, found.files.get(&end.generation), &end)?);
     // What the page cache holds may not be on the disk yet; a reader must not be told what could go again. Of what nobody
     // said that it is synced, the sync may have failed: its pages count as clean then, and must be written again.
+    let unconfirmed = unconfirmed.filter(|_| !is_on(Mutation::FailedSyncTrusted));
     if let Some((generation, offset, len)) = unconfirmed {
         write_again(disk, found.files.get(&generation), offset, len)?;
     }
@@ -175,7 +178,8 @@ fn cut_tail(bodies: &Bodies<'_>, files: &mut [Scanned]) -> Result<Tail, WalError
     for descriptor in &last.head.table {
         let place = Place { generation, offset: Some(at), descriptor: *descriptor };
         if bodies.read(&place)?.is_none() {
-            file.found.pop();
+            let whole = file.found.len() - 1;
+            file.found.truncate(if is_on(Mutation::LogCutAtTornTail) { 0 } else { whole });
             let torn = Some(TornTail { generation, offset, lsn });
             return Ok(Tail { torn, unconfirmed: None });
         }

@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use flotilla_disk::BaseRecord;
+use flotilla_mutation::{Mutation, is_on};
 use flotilla_raft::{Base, Entry, Message, Poisoned, ReplicaId, Role, SnapshotAt, StoreId};
 
 use super::{Machine, Replica};
@@ -20,7 +21,8 @@ impl<M: Machine> Replica<M> {
     /// all of it.
     pub(super) fn offer(&mut self, message: &Message, store: StoreId, cx: &mut Cx) {
         // A base from before the receiver was added would tell it that it has no part in the group.
-        let files = if self.base.membership.contains(message.to) {
+        let knows = self.base.membership.contains(message.to);
+        let files = if knows || is_on(Mutation::OfferedToStranger) {
             self.machine.files(&self.base, cx)
         } else {
             None
@@ -66,7 +68,7 @@ impl<M: Machine> Replica<M> {
         cx.after.push(After::Install { group: self.group });
         self.raft.checkpoint(&base, base.index);
         (self.durable_base, self.base) = (base.index, base);
-        Ok(())
+        if is_on(Mutation::InstalledBeforeSync) { self.installed(cx) } else { Ok(()) }
     }
 
     /// `base` for the log, which keeps of what it holds of this group the entries from `entries_from` on.

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 
+use flotilla_mutation::{Mutation, is_on};
 use flotilla_raft::Poisoned;
 
 use super::{Machine, Replica};
@@ -73,6 +74,10 @@ impl<M: Machine> Replica<M> {
         }
         if self.reads.wants_asking(cx.now.mono) {
             let token = self.reads.ask(cx.now.mono);
+            if is_on(Mutation::ReadWithoutIndex) {
+                self.reads.confirm(token, 0);
+                return Ok(());
+            }
             self.raft.read_index(token)?;
             self.drive(cx)?;
         }

@@ -1,5 +1,6 @@
 //! Sleep and wake of one group.
 
+use flotilla_mutation::{Mutation, is_on};
 use flotilla_raft::{ReplicaId, Role, StoreId};
 
 use super::{Machine, Replica};
@@ -47,19 +48,20 @@ impl<M: Machine> Replica<M> {
     /// will hear from it or replace it. Who is there has applied the same commands, and must have come to the same
     /// state.
     pub(crate) fn sleep(&mut self, sleep: Sleep, cx: &mut Cx) {
+        let has_all = self.raft.commit() == sleep.commit
+            && self.raft.applied() == sleep.commit
+            && self.raft.last_index() == sleep.commit;
         let same = self.raft.role() == Role::Follower
             && self.raft.leader() == Some(sleep.leader)
             && self.raft.term() == sleep.term
-            && self.raft.commit() == sleep.commit
-            && self.raft.applied() == sleep.commit
-            && self.raft.last_index() == sleep.commit
+            && (has_all || is_on(Mutation::SleepsBehind))
             && !self.raft.is_persisting();
         self.awake = !same;
         if self.awake {
             self.quiet_ticks = 0;
             return;
         }
-        self.differs = sleep.hash != self.machine.state_hash();
+        self.differs = has_all && sleep.hash != self.machine.state_hash();
         if self.differs {
             cx.notice(Notice::Diverged { group: self.group, index: sleep.commit });
         }
@@ -70,7 +72,8 @@ impl<M: Machine> Replica<M> {
         let mut bytes = [0; 24];
         bytes[..8].copy_from_slice(&self.group.0.to_le_bytes());
         bytes[8..16].copy_from_slice(&self.raft.term().to_le_bytes());
-        bytes[16..].copy_from_slice(&self.raft.commit().to_le_bytes());
+        let commit = if is_on(Mutation::SleepsBehind) { 0 } else { self.raft.commit() };
+        bytes[16..].copy_from_slice(&commit.to_le_bytes());
         xxhash_rust::xxh3::xxh3_64(&bytes)
     }
 }

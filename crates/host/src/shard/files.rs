@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use flotilla_mutation::{Mutation, is_on};
 use flotilla_raft::GroupId;
 
 /// Jobs on segments run on another thread, while the shard goes on. Under them no state of a peer's may move its files
@@ -51,7 +52,8 @@ impl Files {
 
     /// The group's replica is destroyed. Another one must not begin before its files are gone.
     pub(super) fn leave(&mut self, group: GroupId) {
-        self.leaving.insert(group, Leaving::Ending);
+        let early = is_on(Mutation::FilesRemovedBeforeEnd);
+        self.leaving.insert(group, if early { Leaving::Ended } else { Leaving::Ending });
     }
 
     /// Files of a group that the log does not know. No file comes before the creation of its replica is in the log, and

@@ -21,6 +21,8 @@ pub struct ReplicaView<'a> {
     pub serves: bool,
     /// Whether its time goes on.
     pub awake: bool,
+    /// Whether it waits for its disk. If not, its term, its vote and its log are on stable storage.
+    pub persisting: bool,
     /// Term, vote and commit.
     pub hard_state: HardState,
     /// The last entry that it has applied.
@@ -81,6 +83,7 @@ fn view<'a, M: Machine>(replica: &'a Replica<M>, state: StateView<'a>) -> Replic
         role: raft.role(),
         serves: replica.serves(),
         awake: replica.awake,
+        persisting: raft.is_persisting(),
         hard_state: raft.hard_state(),
         applied: raft.applied(),
         last_index: raft.last_index(),

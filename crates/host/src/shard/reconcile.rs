@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use flotilla_disk::StoreError;
 use flotilla_meta::reconcile::StoreReconciler;
 use flotilla_meta::{Action, Incarnation, LocalReplica, NewReplica};
+use flotilla_mutation::{Mutation, is_on};
 use flotilla_raft::{GroupId, ReplicaId};
 
 use super::{Ended, Join, Left, Shard};
@@ -93,7 +94,8 @@ impl Shard {
 
     fn compare(&self, groups: Option<&BTreeSet<GroupId>>) -> Vec<Action> {
         let was_created = |group: GroupId, replica| {
-            self.forgetful.is_some() || replica <= self.created.get(group.slot())
+            let created = self.forgetful.is_some() || replica <= self.created.get(group.slot());
+            created && !is_on(Mutation::CreatedAgain)
         };
         let reconciler = StoreReconciler {
             store: self.cx.store,
@@ -150,6 +152,9 @@ impl Shard {
                         self.end(group, "the cluster does not know it; its files are kept");
                     }
                 }
+                // One whose end is not on stable storage could come back, when nobody knows of it any more.
+                Action::Confirm { replica, .. }
+                    if self.ending.contains(&replica) && !is_on(Mutation::ConfirmedBeforeSync) => {}
                 Action::Confirm { group, replica } => self.destroyed.push((group, replica)),
                 Action::Missing { group, replica } => {
                     if self.ended.get(&group).is_none_or(|ended| ended.replica != replica) {
@@ -177,7 +182,9 @@ impl Shard {
         }
         // In order: if a later one were created first, this one would pass for created, too.
         let before = (slot, ReplicaId::NONE)..(slot, replica);
-        if self.files.is_leaving(group) || self.waiting.range(before).next().is_some() {
+        // Nor while another replica of the group is here, or its files are: that one goes first.
+        let is_taken = self.replicas.get(group).is_some() && !is_on(Mutation::BegunOverAnother);
+        if self.files.is_leaving(group) || is_taken || self.waiting.range(before).next().is_some() {
             self.waiting.insert((slot, replica));
             return;
         }
@@ -222,6 +229,7 @@ impl Shard {
             consumer.deleted(&mut self.cx);
         }
         self.cx.wal.destroy(group, replica);
+        self.ending.insert(replica);
         self.cx.after.push(After::Destroy { group, replica });
         // Of one that ended it is not known whether it was a stream.
         if !self.replicas.consumers.contains_key(&group) {

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use flotilla_disk::{Disk, RecoveredGroup, Recovery, StoreFile};
 use flotilla_jsapi::ErrorKind;
 use flotilla_meta::{ClusterId, Meta};
-use flotilla_raft::{Base, EntryKind, Group, GroupId, HardState, ReplicaId, Start};
+use flotilla_raft::{Base, EntryKind, Group, GroupId, HardState, Options, ReplicaId, Start};
 use flotilla_stream::{Consumer, Stream};
 
 use super::{Ended, Join, Left, Shard, ShardOptions};
@@ -316,8 +316,9 @@ impl Seat {
         let base = start.base.clone();
         let single = base.membership.voters == [replica]
             && start.entries.iter().all(|e| e.kind != EntryKind::Change);
-        let raft =
-            Group::start(replica, crate::replica::OPTIONS, start).map_err(|e| e.to_string())?;
+        let max_message_bytes = cx.thresholds.message;
+        let options = Options { max_message_bytes, ..crate::replica::OPTIONS };
+        let raft = Group::start(replica, options, start).map_err(|e| e.to_string())?;
         let mut replica = Replica::new(group, incarnation, asset, raft, machine, base);
         replica.draw_patience(cx);
         if single {

@@ -1,6 +1,7 @@
 //! What is led here moves towards its desired members and configuration, and meta is told how it is.
 
 use flotilla_meta::{AssetConfig, GroupView, Member, Reported, next_step};
+use flotilla_mutation::{Mutation, is_on};
 use flotilla_raft::GroupId;
 use flotilla_stream::StreamChange;
 
@@ -60,7 +61,9 @@ impl Shard {
         if report && !reporting {
             self.confirm_lead(group, epoch);
         }
-        self.wake(group);
+        if !is_on(Mutation::SleepsWithWorkLeft) {
+            self.wake(group);
+        }
     }
 
     /// Only a leader that is sure to be one, after it knew of the epoch, may say what its configuration is: on that word

@@ -126,7 +126,10 @@ impl Shard {
             }
             After::Destroy { group, replica } => {
                 self.files.left(group);
+                self.ending.remove(&replica);
                 self.destroyed.push((group, replica));
+                // Another replica of the group may wait for its end.
+                self.reconcile_all |= !self.waiting.is_empty();
             }
         }
     }

@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use flotilla_disk::{SegmentRecord, SegmentSummary};
 use flotilla_jsapi::ErrorKind;
+use flotilla_mutation::{Mutation, is_on};
 use flotilla_raft::{Base, Entry};
 use flotilla_stream::{
     ChangeError, ChangeOutcome, Record, SequenceRange, Stream, StreamChange, StreamCommand,
@@ -66,6 +67,9 @@ impl Machine for StreamMachine {
         self.led_since = None;
         self.forget_queue();
         self.pending_bytes = 0;
+        if is_on(Mutation::AckByIndexAlone) {
+            return;
+        }
         for (_, (_, owed)) in std::mem::take(&mut self.pending) {
             if let Owed::Answer(call) = owed {
                 cx.out.answers.push((call, Answer::NotLeader));
@@ -125,7 +129,8 @@ impl StreamMachine {
             if let Owed::Acks(_, bytes) = &this {
                 self.pending_bytes = self.pending_bytes.saturating_sub(*bytes);
             }
-            if index == entry.index && term == entry.term && leads {
+            let ours = term == entry.term && leads;
+            if index == entry.index && (ours || is_on(Mutation::AckByIndexAlone)) {
                 owed = Some(this);
             } else if let Owed::Answer(call) = this {
                 cx.out.answers.push((call, Answer::NotLeader));

@@ -1,6 +1,7 @@
 //! How a stream lets its log go: messages to segments, then a base to the WAL, then the log may forget.
 
 use flotilla_disk::DiskError;
+use flotilla_mutation::{Mutation, is_on};
 use flotilla_raft::Base;
 use flotilla_stream::Stream;
 
@@ -60,10 +61,14 @@ impl Replica<StreamMachine> {
     /// Flushes on, or writes the base when all that it knows of is flushed.
     fn flush(&mut self, cx: &mut Cx) {
         let Some(flushing) = &self.machine.checkpoint.flushing else { return };
-        if self.machine.segments.flushed_through() < flushing.last_seq {
+        let unflushed = self.machine.segments.flushed_through() < flushing.last_seq;
+        if unflushed {
             cx.out.jobs.extend(self.machine.segments.take_flush());
-        } else if let Some(Flushing { base, forward, .. }) = self.machine.checkpoint.flushing.take()
-        {
+        }
+        if unflushed && !is_on(Mutation::BaseBeforeSegments) {
+            return;
+        }
+        if let Some(Flushing { base, forward, .. }) = self.machine.checkpoint.flushing.take() {
             self.write_base(base, forward, cx);
         }
     }

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use flotilla_mutation::{Mutation, is_on};
 use flotilla_raft::{GroupId, ReplicaId, StoreId};
 
 use super::{AssetChange, AssetRef, Delta, Meta, Reply};
@@ -66,6 +67,14 @@ impl Meta {
             let (replica, store) = self.resolve_seat(group, *seat)?;
             if !stores.insert(store) {
                 return Err(Stale::StoreTwice { group: group.id, store }.into());
+            }
+            // The group may yet count on what it has there, and one store holds one replica of it.
+            let taken = group.lingers_on(store) && !is_on(Mutation::BegunOverAnother);
+            if replica.is_none() && taken {
+                return Err(MetaError::MoveInProgress(format!(
+                    "group {} may still have another replica on store {store}",
+                    group.id
+                )));
             }
             seats.push((replica, store));
         }

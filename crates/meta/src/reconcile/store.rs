@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use flotilla_mutation::{Mutation, is_on};
 use flotilla_raft::{GroupId, Membership, ReplicaId, StoreId};
 
 use crate::asset::Incarnation;
@@ -160,7 +161,7 @@ impl StoreReconciler<'_> {
         replicas: impl IntoIterator<Item = &'r LocalReplica>,
         actions: &mut Vec<Action>,
     ) {
-        if self.meta_current {
+        if self.meta_current || is_on(Mutation::PutAsideWhileBehind) {
             actions.extend(replicas.into_iter().map(|r| Action::Quarantine(*r)));
         }
     }

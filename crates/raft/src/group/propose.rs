@@ -95,6 +95,13 @@ impl Group {
                 self.membership = convert::membership_from_lib(&conf, &self.membership);
             }
         }
+        // A leader that another leader's change has left outside. The library panics when such a leader counts copies, of
+        // its own or of others: it leads no more, and those inside elect another.
+        let outside = self.node.raft.prs().get(self.node.raft.id).is_none();
+        if outside && self.role() == Role::Leader {
+            let term = self.term();
+            self.node.raft.become_follower(term, raft::INVALID_ID);
+        }
         Ok(&self.membership)
     }
 }

@@ -1,8 +1,9 @@
 //! What a group has to do, and in which order it may leave.
 
+use flotilla_mutation::{Mutation, is_on};
 use raft::RawNode;
 
-use super::Group;
+use super::{Group, Role};
 use crate::convert;
 use crate::error::Poisoned;
 use crate::message::Message;
@@ -58,6 +59,7 @@ impl Group {
     /// # Errors
     /// When the library panicked.
     pub fn ready(&mut self) -> Result<Option<Ready>, Poisoned> {
+        self.commit_early();
         if !self.node.has_ready() {
             return Ok(None);
         }
@@ -87,7 +89,7 @@ impl Group {
         self.node.mut_store().append(lib.entries());
         self.hold_or_send(&mut ready, lib.take_messages(), lib.take_persisted_messages());
         self.guarded(|node| node.advance_append_async(lib))?;
-        if self.unsynced.is_empty() {
+        if self.unsynced.is_empty() || is_on(Mutation::OwnCopyCountedBeforeSync) {
             let number = ready.number;
             self.guarded(|node| node.on_persist_ready(number))?;
         }
@@ -113,7 +115,8 @@ impl Group {
             later.append(&mut now);
         }
         ready.messages = now;
-        if self.unsynced.is_empty() {
+        let earlier = !ready.must_sync && is_on(Mutation::AppendedBeforeEarlierSync);
+        if self.unsynced.is_empty() || earlier || is_on(Mutation::SpokenBeforeSync) {
             ready.messages.append(&mut later);
         } else if !later.is_empty() {
             self.held.push_back((ready.number, later));
@@ -141,6 +144,20 @@ impl Group {
             self.guarded(|node| node.advance_apply_to(index))?;
         }
         Ok(free)
+    }
+
+    /// Takes for committed what is not, where that is the bug that is put back.
+    fn commit_early(&mut self) {
+        let counting = is_on(Mutation::EarlierTermCommittedByCounting);
+        if !(counting || is_on(Mutation::CommittedByOne)) || self.role() != Role::Leader {
+            return;
+        }
+        let index = if counting {
+            self.node.raft.mut_prs().maximal_committed_index().0
+        } else {
+            self.progress(self.id()).map_or(0, |own| own.matched)
+        };
+        self.node.raft.raft_log.commit_to(index);
     }
 
     /// Everything up to `index` is in the machine's state.

@@ -139,7 +139,9 @@ impl Clients {
             let Some(consumer) = self.some_consumer() else { return };
             self.ask_consumer(consumer, world);
         } else if let Some(stream) = self.some_stream() {
-            let Some(leader) = self.leader(stream, world) else { return };
+            // Whoever says that it leads may be asked: one that was cut off says so for a while.
+            let claimants = world.claimants(stream);
+            let Some(leader) = self.draw(claimants) else { return };
             let known = self.history.streams.get(&stream);
             let known = known.and_then(|life| life.acked.last_key_value()).map_or(0, |(s, _)| *s);
             let info =

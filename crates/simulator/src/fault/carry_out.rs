@@ -6,12 +6,13 @@ use flotilla_disk::{Failure, Operation};
 use flotilla_host::MILLISECOND;
 use flotilla_raft::{GroupId, StoreId};
 
+use super::ambush::Lurking;
 use super::restart::Crash;
 use super::{FaultKind, FaultPlan, Hurt, Who};
 use crate::world::{DiskPace, LinkFaults, World};
 
 /// Timers of faults begin with this number; each fault has as many as it has steps.
-pub(super) const STEPS: u64 = 1_000;
+const STEPS: u64 = 1_000;
 /// Timers of restarts begin with this number.
 pub(super) const RESTARTS: u64 = 1_000_000;
 
@@ -23,8 +24,10 @@ pub(super) const MOST_STEPS: u64 = 100;
 
 /// The faults of one run.
 pub struct Faults {
-    plans: Vec<FaultPlan>,
+    pub(super) plans: Vec<FaultPlan>,
     pub(super) fired: BTreeSet<usize>,
+    /// Those that wait for a moment.
+    pub(super) lurking: BTreeMap<usize, Lurking>,
     /// What is wrong with the network, by fault.
     pub(super) links: BTreeMap<usize, LinkFaults>,
     /// Whom each fault met.
@@ -44,11 +47,12 @@ impl Faults {
     /// Orders the faults of a plan.
     pub fn order(plans: &[FaultPlan], world: &mut World) -> Self {
         for (n, plan) in plans.iter().enumerate() {
-            world.at(plan.at, STEPS + n as u64 * MOST_STEPS);
+            world.at(plan.at, timer_of(n, 0));
         }
         Self {
             plans: plans.to_vec(),
             fired: BTreeSet::new(),
+            lurking: BTreeMap::new(),
             links: BTreeMap::new(),
             met: BTreeMap::new(),
             crashes: BTreeMap::new(),
@@ -92,7 +96,7 @@ impl Faults {
         let nobody = |who: &Who| resolve(who, world).is_empty();
         let too_early = plan.kind.forgets() && !world.meta_is_complete();
         if step == 0 && (too_early || plan.kind.who().is_some_and(nobody)) {
-            return world.at(world.now + AGAIN, STEPS + fault as u64 * MOST_STEPS);
+            return world.at(world.now + AGAIN, timer_of(fault, 0));
         }
         if step == 0 {
             world.trace.note(world.now, || format!("fault: {:?}", plan.kind));
@@ -155,12 +159,13 @@ impl Faults {
                     self.restart_after(store, *down, world);
                 }
             }
+            FaultKind::Ambush(ambush) => self.ambush(fault, step, ambush, world),
             kind => self.disk(fault, step, kind, world),
         }
     }
 
     fn disk(&mut self, fault: usize, step: u64, kind: &FaultKind, world: &mut World) {
-        let next = STEPS + fault as u64 * MOST_STEPS + step + 1;
+        let next = timer_of(fault, step + 1);
         match kind {
             FaultKind::SlowDisk { who, sync, lasting } if step == 0 => {
                 for store in self.meet(fault, who, world) {
@@ -206,7 +211,7 @@ impl Faults {
         }
     }
 
-    fn heal_disks(&mut self, fault: usize, world: &mut World) {
+    pub(super) fn heal_disks(&mut self, fault: usize, world: &mut World) {
         for store in self.met.get(&fault).cloned().unwrap_or_default() {
             if let Some(server) = world.servers.get_mut(&store) {
                 server.disk.set_capacity(u64::MAX);
@@ -233,4 +238,9 @@ fn resolve(who: &Who, world: &World) -> Vec<StoreId> {
         Who::StreamLeader => world.some_leader().into_iter().collect(),
     };
     stores.into_iter().filter(|store| world.runs(*store)).collect()
+}
+
+/// The timer of a fault's step.
+pub(super) fn timer_of(fault: usize, step: u64) -> u64 {
+    STEPS + fault as u64 * MOST_STEPS + step
 }

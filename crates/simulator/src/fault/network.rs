@@ -3,7 +3,7 @@
 use flotilla_raft::StoreId;
 
 use super::FaultKind;
-use super::carry_out::{Faults, MOST_STEPS, STEPS};
+use super::carry_out::{Faults, MOST_STEPS, timer_of};
 use crate::world::{LinkFaults, World};
 
 impl Faults {
@@ -16,7 +16,7 @@ impl Faults {
         world: &mut World,
     ) -> bool {
         let all = world.stores();
-        let next = STEPS + fault as u64 * MOST_STEPS + step + 1;
+        let next = timer_of(fault, step + 1);
         let (change, lasting) = match kind {
             FaultKind::Partition { these, lasting } => (cut(these, &all, true), *lasting),
             FaultKind::OneWay { these, lasting } => (cut(these, &all, false), *lasting),
@@ -62,7 +62,7 @@ impl Faults {
         true
     }
 
-    fn set_links(&mut self, fault: usize, change: LinkFaults, world: &mut World) {
+    pub(super) fn set_links(&mut self, fault: usize, change: LinkFaults, world: &mut World) {
         self.links.insert(fault, change);
         let mut all = LinkFaults::default();
         for faults in self.links.values() {
@@ -76,7 +76,7 @@ impl Faults {
     }
 }
 
-fn cut(these: &[StoreId], all: &[StoreId], both: bool) -> LinkFaults {
+pub(super) fn cut(these: &[StoreId], all: &[StoreId], both: bool) -> LinkFaults {
     let mut cut = Vec::new();
     for a in these {
         for b in all.iter().filter(|b| !these.contains(b)) {

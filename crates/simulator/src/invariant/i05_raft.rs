@@ -1,9 +1,10 @@
 //! What Raft promises (Ongaro, figure 3): one leader a term, one vote a term, terms and commits that only grow, and
-//! leaders that have all that is committed.
+//! leaders that have all that is committed; and what all of it rests on, that a restart forgets nothing.
 
 use std::collections::BTreeMap;
 
-use flotilla_raft::{GroupId, ReplicaId, Role, StoreId};
+use flotilla_host::ReplicaView;
+use flotilla_raft::{GroupId, HardState, ReplicaId, Role, StoreId};
 
 use super::{Invariant, Seen};
 use crate::history::History;
@@ -18,6 +19,40 @@ pub(super) struct Raft {
     /// The greatest index known to be committed.
     committed: BTreeMap<GroupId, u64>,
     homes: BTreeMap<(GroupId, ReplicaId), StoreId>,
+    /// What each replica last had on stable storage.
+    durable: BTreeMap<(GroupId, ReplicaId), Durable>,
+}
+
+/// What a replica that waited for nothing had on stable storage, and in which life of its server.
+struct Durable {
+    boot: u64,
+    term: u64,
+    vote: ReplicaId,
+    commit: u64,
+}
+
+impl Raft {
+    /// What was on stable storage is there in the next life: others rely on it.
+    fn check_restart(&mut self, boot: u64, view: &ReplicaView<'_>) -> Result<(), String> {
+        let HardState { term, vote, commit } = view.hard_state;
+        let replica = (view.group, view.replica);
+        if let Some(known) = self.durable.get(&replica).filter(|known| known.boot != boot) {
+            let forgot = |what: String| Err(format!("{what}, and forgot it with a restart"));
+            if term < known.term {
+                return forgot(format!("it was in term {}, is in {term}", known.term));
+            }
+            if term == known.term && known.vote != ReplicaId::NONE && vote != known.vote {
+                return forgot(format!("in term {term} it voted for {}", known.vote));
+            }
+            if view.last_index < known.commit {
+                return forgot(format!("it had {}, ends at {}", known.commit, view.last_index));
+            }
+        }
+        if !view.persisting {
+            self.durable.insert(replica, Durable { boot, term, vote, commit });
+        }
+        Ok(())
+    }
 }
 
 impl Invariant for Raft {
@@ -36,6 +71,7 @@ impl Invariant for Raft {
         if home != *store {
             return Err(format!("{} was on {home} before", who()));
         }
+        self.check_restart(*boot, view).map_err(|what| format!("{}: {what}", who()))?;
         let committed = self.committed.entry(group).or_default();
         if view.role == Role::Leader {
             let leader = *self.leaders.entry((group, term)).or_insert(replica);

@@ -45,7 +45,9 @@ fn check_store(
     {
         return Err(format!("{store} has replica {replica} of group {group}, which nobody wants"));
     }
-    let folders: BTreeSet<String> = wanted.iter().map(|g| format!("{:016x}", g.0)).collect();
+    let kept = end.kept.get(&store).into_iter().flatten();
+    let folders: BTreeSet<String> =
+        wanted.iter().chain(kept).map(|g| format!("{:016x}", g.0)).collect();
     let there = end.folders.get(&store).into_iter().flatten();
     match there.into_iter().find(|folder| !folders.contains(*folder)) {
         Some(folder) => Err(format!("{store} still has files of group {folder}")),

@@ -10,6 +10,7 @@ use flotilla_raft::{GroupId, Membership, ReplicaId, StoreId};
 use super::Run;
 use crate::history::Outcome;
 use crate::invariant::{Final, Messages, Seen, Violation};
+use crate::world::Server;
 
 /// A consumer that delivers nothing for so long, at the end, stands still.
 const STANDSTILL: u64 = 30 * SECOND;
@@ -162,9 +163,10 @@ impl Run {
         self.world.servers.keys().find_map(|store| {
             let shards = self.world.shards(*store).iter();
             let mut ended = shards.flat_map(|shard| shard.totals().ended);
-            // What a log that forgot its end brings back, and meta does not know, is kept in quarantine.
+            let hurt = self.faults.hurt.stores.contains(store);
+            let kept = |group| hurt && is_unknown(meta, group, *store);
             let whole = |group| meta.asset(group).is_some() && !self.is_beyond_repair(meta, group);
-            let (group, why) = ended.find(|(group, _)| whole(*group))?;
+            let (group, why) = ended.find(|(group, _)| whole(*group) && !kept(*group))?;
             let wanted = meta.asset(group).map(|asset| asset.group());
             Some(format!("{store} still has what is left of group {group} ({why}): {wanted:?}"))
         })
@@ -307,8 +309,12 @@ impl Run {
         self.meta().is_some_and(|meta| meta.asset(group).is_some())
     }
 
-    /// What is missing for all replicas to have applied the same.
+    /// What is missing for all replicas to have applied the same, and all work on files to be done.
     pub(crate) fn not_equal(&self) -> Option<String> {
+        let busy = |server: &Server| server.running.as_ref().is_some_and(|r| !r.jobs.is_empty());
+        if let Some((store, _)) = self.world.servers.iter().find(|(_, server)| busy(server)) {
+            return Some(format!("{store} still has work to do on files"));
+        }
         let meta = self.meta()?;
         let mut applied: BTreeMap<GroupId, (StoreId, u64)> = BTreeMap::new();
         let whole = self.replicas().filter(|(_, view)| !self.is_beyond_repair(meta, view.group));
@@ -334,11 +340,18 @@ impl Run {
             streams: BTreeMap::new(),
             replicas: BTreeMap::new(),
             folders: BTreeMap::new(),
+            kept: BTreeMap::new(),
         };
         for store in self.world.stores() {
             let Some(server) = self.world.servers.get_mut(&store) else { continue };
             end.folders.insert(store, server.disk.list("streams").unwrap_or_default());
             let Some(running) = &mut server.running else { continue };
+            if self.faults.hurt.stores.contains(&store) {
+                let ended = running.shards.iter().flat_map(|shard| shard.totals().ended);
+                let ended = ended.map(|(group, _)| group);
+                let kept = ended.filter(|group| is_unknown(&end.meta, *group, store));
+                end.kept.insert(store, kept.collect());
+            }
             for shard in &mut running.shards {
                 let views = shard.replicas().map(|view| (view.group, view.replica));
                 end.replicas.entry(store).or_default().extend(views);
@@ -367,4 +380,11 @@ impl Run {
         }
         Ok(end)
     }
+}
+
+/// Whether meta knows of no replica of the group on this store. What a log that forgot its end brings back there is kept in
+/// quarantine.
+fn is_unknown(meta: &Meta, group: GroupId, store: StoreId) -> bool {
+    let holders = meta.asset(group).map(|asset| asset.group().holders());
+    holders.is_none_or(|holders| holders.values().all(|on| *on != store))
 }

@@ -218,6 +218,7 @@ fn script(name: &'static str, servers: u64, steps: Vec<Step>) -> Script {
 /// So small that a few messages fill a file.
 fn small() -> WorldOptions {
     let thresholds = Thresholds {
+        message: 1 << 20,
         segments: SegmentOptions {
             segment_size: 2 << 10,
             flush_size: 1 << 10,

@@ -5,6 +5,8 @@ use std::{
     sync::Arc,
 };
 
+use flotilla_mutation::{Mutation, is_on};
+
 use super::{PullRequest, command::Turn, machine::Consumer, runs::Runs};
 use crate::AckPolicy;
 
@@ -113,7 +115,7 @@ impl Acks {
                 known
             }
         };
-        if changes {
+        if changes && !is_on(Mutation::AckAnsweredBeforeCommit) {
             self.answers.extend(ack.reply);
             None
         } else {

@@ -1,6 +1,7 @@
 //! A stream's state at one applied index, without what its segments say themselves.
 
 use bytes::Bytes;
+use flotilla_mutation::{Mutation, is_on};
 use serde::{Deserialize, Serialize};
 
 use super::{
@@ -208,7 +209,8 @@ impl Stream {
             return Err(RestoreError::Bytes { expected, found });
         }
         let mut dedup = Dedup::default();
-        for (id, seq, time) in base.dedup {
+        let remembered = base.dedup.into_iter().filter(|_| !is_on(Mutation::WindowForgotten));
+        for (id, seq, time) in remembered {
             dedup.insert(&id, seq, time);
         }
         Ok(Self {

@@ -1,5 +1,7 @@
 //! The messages a stream holds: the index, the subjects, and the sums over both.
 
+use flotilla_mutation::{Mutation, is_on};
+
 use super::{chunk::Slot, index::Index, subjects::Subjects};
 use crate::{SequenceRange, Timestamp};
 
@@ -81,6 +83,9 @@ impl Messages {
     /// Takes out all messages. The next one will have sequence `next`, or a later one.
     pub(super) fn clear(&mut self, next: u64) -> Vec<SequenceRange> {
         self.last_seq = self.last_seq.max(next.saturating_sub(1));
+        if is_on(Mutation::SequencesBeginAgain) {
+            self.last_seq = 0;
+        }
         self.first_seq = self.last_seq + 1;
         self.bytes = 0;
         self.subjects.clear();

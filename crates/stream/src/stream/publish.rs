@@ -1,6 +1,7 @@
 //! Deciding about one message of a batch.
 
 use bytes::Bytes;
+use flotilla_mutation::{Mutation, is_on};
 
 use super::{
     machine::Stream,
@@ -47,6 +48,11 @@ impl Stream {
             }
             Err(outcome) => outcome,
         };
+        if is_on(Mutation::RefusedIsRemembered)
+            && let Some(id) = headers.msg_id.filter(|id| self.dedup.get(id).is_none())
+        {
+            self.dedup.insert(id, self.messages.last_seq, self.applied_time);
+        }
         let (code, seq) = match &outcome {
             PublishOutcome::Duplicate { seq } | PublishOutcome::Stored { seq } => (0, *seq),
             PublishOutcome::Refused(error) => (u64::from(error.code()), 0),
@@ -67,7 +73,8 @@ impl Stream {
         }
         // Before the expectations: a client that repeats a publish whose answer it missed must hear
         // that it is stored, not that the sequence has moved on.
-        if let Some(seq) = headers.msg_id.and_then(|id| self.dedup.get(id)) {
+        let seen = headers.msg_id.filter(|_| !is_on(Mutation::DuplicateStored));
+        if let Some(seq) = seen.and_then(|id| self.dedup.get(id)) {
             return Err(PublishOutcome::Duplicate { seq });
         }
         let checked = self
@@ -96,6 +103,7 @@ impl Stream {
     ) -> Result<(), PublishError> {
         if let Some(expected) = headers.expected_last_seq
             && expected_sequence(expected) != self.messages.last_seq
+            && !is_on(Mutation::ExpectedSequenceNotChecked)
         {
             return Err(PublishError::WrongLastSequence { last: self.messages.last_seq });
         }

@@ -229,7 +229,8 @@ proptest! {
                 4 if exists => {
                     let group = &log.asset(name).group;
                     let first = group.desired[0];
-                    if group.is_settled() && first.store != StoreId(store) {
+                    let store_is_free = !group.lingers_on(StoreId(store));
+                    if group.is_settled() && first.store != StoreId(store) && store_is_free {
                         let seats = vec![Seat::Keep(first.replica), Seat::Fresh(StoreId(store))];
                         let change = log.change(group.id, seats);
                         log.ok(Command::SetMembers { changes: vec![change] });
