@@ -80,8 +80,9 @@ pub struct Written {
 pub struct Pressure {
     /// Bytes in files that are in use.
     pub used: u64,
-    /// How many bytes of entries a group may write again to let go of a file: half of what the log has too much, so that
-    /// a log full of what is needed does not write the same again and again.
+    /// How many bytes of entries a group may write again to let go of a file: half of what the log has too much; none where
+    /// more than half of the files to be freed is still needed. A log full of what nobody can give up, as of entries that
+    /// are not committed yet, would write the same again and again.
     pub movable: u64,
     /// The groups whose live records keep the log above its soft limit, those with the oldest first.
     /// Their owners write a new base, or move the little they have forward (write it again).
@@ -136,7 +137,9 @@ impl Wal {
         if let Some((group, reason)) = self.ledger.refuses(records()) {
             return Err(WalError::Refused { group, reason });
         }
-        let (used, limit) = (self.used(), self.options.cap.saturating_mul(2));
+        // Far behind what servers take on their own account ([`Room::Out`]): a log that takes nothing learns nothing either
+        // of what it could let go of.
+        let (used, limit) = (self.used(), self.options.cap.saturating_mul(4));
         if used > limit && !batches.iter().any(WalBatch::relieves) {
             return Err(WalError::Full { used, limit });
         }
@@ -245,16 +248,19 @@ impl Wal {
         if !self.has_room() {
             excess = excess.max(self.files.values().next().copied().unwrap_or(0));
         }
-        let movable = excess / 2;
-        let mut free_below = 0;
+        let most = excess / 2;
+        let (mut free_below, mut freed) = (0, 0);
         for (generation, len) in self.files.range(..self.current.generation) {
-            if excess == 0 {
+            if excess <= freed {
                 break;
             }
             free_below = generation + 1;
-            excess = excess.saturating_sub(*len);
+            freed += len;
         }
-        Pressure { used, movable, pins: self.ledger.pins_below(free_below) }
+        let pins = self.ledger.pins_below(free_below);
+        let live: u64 = pins.iter().map(|pin| pin.bytes).sum();
+        let movable = if live <= freed / 2 { most } else { 0 };
+        Pressure { used, movable, pins }
     }
 
     /// Bytes in files that are in use; spares are not.

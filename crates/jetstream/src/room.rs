@@ -37,13 +37,15 @@ impl RoomNews {
         match (before, report.room) {
             (Room::Enough, Room::Short | Room::Out) => {
                 log::error!("{}", complaint(&self.store_dir, report));
-                self.advisories.tell(None, AdvisoryEvent::DiskFull(disk()));
-                self.advisories.tell(None, AdvisoryEvent::OutOfStorage {});
+                if report.is_disk_full() {
+                    self.advisories.tell(None, AdvisoryEvent::DiskFull(disk()));
+                    self.advisories.tell(None, AdvisoryEvent::OutOfStorage {});
+                }
             }
             (Room::Short, Room::Out) => log::error!("{}", complaint(&self.store_dir, report)),
             (Room::Short | Room::Out, Room::Enough) => {
                 let dir = self.store_dir.display();
-                log::warn!("The disk of {dir} has room again: {} bytes are free", report.free);
+                log::warn!("There is room again in {dir}: {} bytes are free", report.free);
                 self.advisories.tell(None, AdvisoryEvent::DiskRoom(disk()));
             }
             _ => {}
@@ -51,9 +53,15 @@ impl RoomNews {
     }
 }
 
-/// What is wrong with the disk, and what to do.
+/// What is wrong with the disk or the log, and what to do.
 pub(crate) fn complaint(store_dir: &Path, report: RoomReport) -> String {
     let dir = store_dir.display();
+    if !report.is_disk_full() {
+        return format!(
+            "the log in {dir} is full: {report}; streams take no messages here until groups let go of it: start the \
+             servers that they lack for a majority, or give the log more room"
+        );
+    }
     let left = match report.room {
         Room::Out => "and little of the log is left for votes",
         _ => "and what is left is kept for votes and for what makes room",

@@ -18,14 +18,14 @@ pub enum WalError {
         /// What failed.
         reason: String,
     },
-    /// The log holds twice its cap: only batches that make room are let in.
+    /// The log holds four times its cap: only batches that make room are let in.
     #[error(
         "the log holds {used} bytes, above its limit of {limit}; groups must write bases first"
     )]
     Full {
         /// What it holds, in bytes.
         used: u64,
-        /// Twice the cap, in bytes.
+        /// Four times the cap, in bytes.
         limit: u64,
     },
     /// The records contradict what the log knows of a group; nothing was written.

@@ -1,4 +1,7 @@
-//! How much room the disk has, and what of it is kept back.
+//! How much room the disk and the log have, and what of it is kept back.
+//!
+//! A log fills up when groups cannot let go of what it holds, as of entries that find no majority. What then helps them,
+//! votes and what meta has decided, needs the log too, so a server stops taking messages long before it is full.
 //!
 //! What is zero-filled can be written even on a full disk: the rest of the current file, and spares. That is kept for
 //! votes, for small states, and for whatever makes room, so a server stops taking messages while it still has it.
@@ -39,11 +42,27 @@ pub struct RoomReport {
     pub free: u64,
     /// Bytes from which on there is enough again.
     pub enough: u64,
+    /// Bytes that the log holds.
+    pub used: u64,
+    /// Bytes above which it takes no messages.
+    pub cap: u64,
+}
+
+impl RoomReport {
+    /// Whether the disk lacks room; if not, and there is not enough of it, then the log is too large.
+    #[must_use]
+    pub fn is_disk_full(&self) -> bool {
+        self.free < self.enough && self.room != Room::Enough
+    }
 }
 
 impl fmt::Display for RoomReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} bytes are free, {} should be", self.free, self.enough)
+        if self.is_disk_full() || self.room == Room::Enough {
+            write!(f, "{} bytes are free, {} should be", self.free, self.enough)
+        } else {
+            write!(f, "it holds {} bytes, and should hold {} at most", self.used, self.cap)
+        }
     }
 }
 
@@ -51,6 +70,10 @@ impl fmt::Display for RoomReport {
 #[derive(Debug, Default)]
 pub(super) struct Seen {
     report: RoomReport,
+    /// What it comes to for the disk alone.
+    disk: Room,
+    /// The log is above its cap, or was and is not clearly below it again.
+    over: bool,
     /// The last spare could not be made for want of room.
     refused: bool,
 }
@@ -63,20 +86,34 @@ impl Wal {
     /// it does not change to and fro.
     pub fn look_for_room(&mut self, disk: &dyn Disk) -> RoomReport {
         let reserve = self.options.file_size;
-        let had = self.seen.report.room == Room::Enough;
-        let enough = if had { reserve } else { reserve.saturating_mul(2) };
+        let enough = if self.has_room() { reserve } else { reserve.saturating_mul(2) };
         // A disk that does not say is not taken for full: what cannot be written says so itself.
         let free = disk.free_space().unwrap_or(u64::MAX);
         let lacks_spare = self.seen.refused && self.spares.is_empty();
-        let room = if free >= enough && !lacks_spare {
+        self.seen.disk = if free >= enough && !lacks_spare {
             Room::Enough
         } else if self.prepared() >= reserve / 2 {
             Room::Short
         } else {
             Room::Out
         };
-        self.seen.report = RoomReport { room, free, enough: reserve.saturating_mul(2) };
+        let room = self.seen.disk.max(self.log_room());
+        let (used, cap) = (self.used(), self.options.cap);
+        let enough = reserve.saturating_mul(2);
+        self.seen.report = RoomReport { room, free, enough, used, cap };
         self.seen.report
+    }
+
+    /// Above its cap the log takes nothing new, and above twice that only what is small or makes room; a quarter below it has
+    /// enough again.
+    fn log_room(&mut self) -> Room {
+        let (used, cap) = (self.used(), self.options.cap);
+        self.seen.over = used > if self.seen.over { cap - cap / 4 } else { cap };
+        match self.seen.over {
+            true if used > cap.saturating_mul(2) => Room::Out,
+            true => Room::Short,
+            false => Room::Enough,
+        }
     }
 
     /// What was found when it was last [looked](Self::look_for_room).
@@ -92,7 +129,7 @@ impl Wal {
     }
 
     pub(super) fn has_room(&self) -> bool {
-        self.seen.report.room == Room::Enough
+        self.seen.disk == Room::Enough
     }
 
     /// The making of a spare, if it is time for one: not again and again on a disk that has no place for it.

@@ -1,5 +1,6 @@
 //! What this replica can give to a damaged one of its group.
 
+use bytes::Bytes;
 use flotilla_raft::{Entry, ReplicaId};
 
 use super::{Machine, Replica};
@@ -9,6 +10,8 @@ use crate::turn::Cx;
 
 /// How many bytes of entries are given at once; one larger entry goes by itself.
 const ENTRIES_BYTES: usize = 1 << 20;
+/// How many empty entries are proposed at once.
+const MOST_EMPTY: u64 = 64;
 
 impl<M: Machine> Replica<M> {
     /// The part that a peer's replica has lost; `None` if it is not here, or not yet.
@@ -30,10 +33,7 @@ impl<M: Machine> Replica<M> {
                     return self.give_state(to, cx);
                 }
                 self.wants_base |= self.raft.applied() >= from;
-                // What it has lost was perhaps never committed, and a group in which nothing happens never gets there.
-                if self.serves() && self.raft.last_index() < proof.index {
-                    drop(self.raft.propose(bytes::Bytes::new()));
-                }
+                self.reach(proof.index);
                 None
             }
             Part::Segment { seq, through } => {
@@ -42,6 +42,14 @@ impl<M: Machine> Replica<M> {
                 self.wants_base |= summary.is_none();
                 summary.map(|summary| Say::Segment(Segment { to, summary }))
             }
+        }
+    }
+
+    /// What a peer has lost was perhaps never committed, and a group in which nothing happens never gets there by itself.
+    fn reach(&mut self, index: u64) {
+        let lacking = index.saturating_sub(self.raft.last_index());
+        if self.serves() {
+            (0..lacking.min(MOST_EMPTY)).for_each(|_| drop(self.raft.propose(Bytes::new())));
         }
     }
 

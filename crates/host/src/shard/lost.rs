@@ -20,6 +20,10 @@ impl Shard {
                 self.call_meta(OwnCall::Renew, request);
             }
         }
+        // Their successors must not pass for replicas of an earlier life: first it is asked which those may be.
+        if self.forgetful.is_some() && self.given.is_none() {
+            return;
+        }
         let wanted = |group: GroupId, replica: ReplicaId| {
             self.known.live(group).is_some_and(|asset| asset.group.desires(replica))
         };

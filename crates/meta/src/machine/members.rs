@@ -68,8 +68,10 @@ impl Meta {
             if !stores.insert(store) {
                 return Err(Stale::StoreTwice { group: group.id, store }.into());
             }
-            // The group may yet count on what it has there, and one store holds one replica of it.
-            let taken = group.lingers_on(store) && !is_on(Mutation::BegunOverAnother);
+            // The group may yet count on what it has there, and one store holds one replica of it. Where a lost replica gets a
+            // successor, those before it are gone.
+            let taken = group.lingers_on(store) && group.member_on(store).is_none();
+            let taken = taken && !is_on(Mutation::BegunOverAnother);
             if replica.is_none() && taken {
                 return Err(MetaError::MoveInProgress(format!(
                     "group {} may still have another replica on store {store}",

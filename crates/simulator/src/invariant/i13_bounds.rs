@@ -16,9 +16,9 @@ impl Invariant for Bounds {
 
     fn see(&mut self, _history: &History, seen: &Seen<'_>) -> Result<(), String> {
         match seen {
-            // At twice the cap nothing is taken but what makes room, with what was gathered with it: all that waits for
+            // At four times the cap nothing is taken but what makes room, with what was gathered with it: all that waits for
             // the log, and what one turn of each shard makes of all that waited for it.
-            Seen::Log { store, used, cap, pins } if *used > cap * 4 + SLACK => Err(format!(
+            Seen::Log { store, used, cap, pins } if *used > cap * 6 + SLACK => Err(format!(
                 "{store}: the log has {used} bytes, its cap is {cap}; pinned by {pins:?}"
             )),
             _ => Ok(()),

@@ -4,10 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use flotilla_disk::Disk;
 use flotilla_host::{MILLISECOND, SECOND, Shard, StateView};
-use flotilla_meta::{Meta, meta_members};
+use flotilla_meta::{AssetGroup, Meta, meta_members};
 use flotilla_raft::{GroupId, Membership, ReplicaId, StoreId};
 
 use super::Run;
+use crate::fault::Hurt;
 use crate::history::Outcome;
 use crate::invariant::{Final, Messages, Seen, Violation};
 use crate::world::Server;
@@ -117,7 +118,7 @@ impl Run {
             let wanted = asset.group();
             if leaders.get(&group) != Some(&1) {
                 let (count, how) = (leaders.get(&group), self.describe(group));
-                return Some(format!("group {group} has {count:?} leaders: {how}"));
+                return Some(format!("group {group} has {count:?} leaders: {how}; {wanted:?}"));
             }
             if !wanted.is_settled() {
                 let how = self.describe(group);
@@ -175,7 +176,7 @@ impl Run {
     /// Whether so much of a group was damaged that no copy of something may be left, or nobody could lead it.
     fn is_beyond_repair(&self, meta: &Meta, group: GroupId) -> bool {
         let Some(asset) = meta.asset(group) else { return false };
-        let hurt = &self.faults.hurt;
+        let hurt = &self.hurt(asset.group());
         let wanted: Vec<ReplicaId> = asset.group().desired.iter().map(|m| m.replica).collect();
         let actual = &asset.group().actual.membership.voters;
         // What was acknowledged may be on a majority alone.
@@ -195,6 +196,21 @@ impl Run {
         }
         let stream = meta.stream_of(group).map(|stream| stream.group.id);
         stream.is_some_and(|stream| stream != group && self.is_beyond_repair(meta, stream))
+    }
+
+    /// Whom damage met, and those besides that a store cannot tell from them: one that forgot which replicas it had takes
+    /// those for lost that it was given before it could ask meta. And who was given a place on a disk that was gone already.
+    fn hurt(&self, wanted: &AssetGroup) -> Hurt {
+        let mut hurt = self.faults.hurt.clone();
+        let is_new = self.groups.get(&wanted.id).is_none_or(|(term, _)| *term == 0);
+        for (replica, store) in wanted.holders() {
+            if hurt.stores.contains(&store) && (is_new || !self.world.servers.contains_key(&store))
+            {
+                hurt.logs.insert(replica);
+                hurt.any.insert(replica);
+            }
+        }
+        hurt
     }
 
     /// What damage is known and not repaired.
