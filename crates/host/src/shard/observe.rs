@@ -83,7 +83,7 @@ fn view<'a, M: Machine>(replica: &'a Replica<M>, state: StateView<'a>) -> Replic
         role: raft.role(),
         serves: replica.serves(),
         awake: replica.awake,
-        persisting: raft.is_persisting(),
+        persisting: raft.is_persisting() || raft.has_ready(),
         hard_state: raft.hard_state(),
         applied: raft.applied(),
         last_index: raft.last_index(),

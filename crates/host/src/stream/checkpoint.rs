@@ -55,7 +55,8 @@ impl Replica<StreamMachine> {
         if cx.now.mono >= at {
             self.checkpoint(true, cx);
         }
-        self.machine.checkpoint.again
+        // While something else is at work on the files, its end is what is waited for.
+        self.machine.checkpoint.again.filter(|at| *at > cx.now.mono)
     }
 
     /// Flushes on, or writes the base when all that it knows of is flushed.

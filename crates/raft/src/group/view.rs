@@ -152,6 +152,12 @@ impl Group {
         !self.unsynced.is_empty()
     }
 
+    /// Whether there is work that was not [taken](Self::ready) yet.
+    #[must_use]
+    pub fn has_ready(&self) -> bool {
+        self.node.has_ready()
+    }
+
     /// Whether this leader may let the group sleep: every member but those `excused` holds the
     /// whole log and knows all of it to be committed, and nothing is under way.
     #[must_use]
