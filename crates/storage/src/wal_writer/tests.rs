@@ -144,8 +144,8 @@ fn a_full_log_waits_for_a_base_and_says_who_must_write_it() {
     let (writer, pressures) = start(&disk, options);
     let (one, completions) = submitter(&writer);
     one.submit(create(1), 0).unwrap();
-    // 96 pages are the limit; each entry takes three.
-    let count = 40;
+    // 192 pages are the limit; each entry takes three.
+    let count = 80;
     (1..=count).for_each(|n| one.submit(entry(1, n, 12_000), n).unwrap());
     let pressure = pressures.recv().unwrap();
     assert_eq!(pressure.pins[0].group, GroupId(1));

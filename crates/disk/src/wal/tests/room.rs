@@ -107,3 +107,30 @@ fn a_log_on_a_full_disk_gives_up_spares_and_asks_for_its_oldest_file() {
     drop(wal);
     assert!(opened(&disk).1.groups.contains_key(&G));
 }
+
+#[test]
+fn a_log_above_its_cap_takes_nothing_new_long_before_it_is_full() {
+    let disk = MemDisk::new();
+    let (cap, file_size) = (small().cap, small().file_size);
+    let mut wal = with_entries(&disk, 0);
+    let mut seen = vec![(Room::Enough, 0)];
+    let mut index = 0;
+    while wal.used() <= cap * 3 {
+        index += 1;
+        append_entry(&disk, &mut wal, G, index);
+        let report = wal.look_for_room(&disk);
+        assert!(!report.is_disk_full());
+        if seen.last().is_some_and(|(room, _)| *room != report.room) {
+            seen.push((report.room, report.used));
+        }
+    }
+    let [(_, _), (Room::Short, short), (Room::Out, out)] = seen[..] else { panic!("{seen:?}") };
+    assert!(short > cap && short <= cap + 2 * file_size, "{short}");
+    assert!(out > 2 * cap && out <= 2 * cap + 2 * file_size, "{out}");
+    // All of it is live, and nothing of it could be flushed: to write it again would free nothing.
+    assert_eq!(wal.pressure().movable, 0);
+    write_base(&disk, &mut wal, G, index, index + 1);
+    wal.seal(&disk).unwrap();
+    wal.reclaim(&disk).unwrap();
+    assert_eq!(look(&disk, &mut wal), Room::Enough);
+}
