@@ -20,9 +20,9 @@ use crate::store::LocalStore;
 const INTERVAL: Duration = Duration::from_millis(100);
 
 /// The version that a beat begins with.
-const VERSION: u8 = 2;
+const VERSION: u8 = 3;
 
-/// One beat: `version 2 (u8) | boot id (u64) | store id (u64) | number (u64) | room (u8)`, little-endian.
+/// One beat: `version 3 (u8) | boot id (u64) | store id (u64) | number (u64) | synced (u64) | room (u8)`, little-endian.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Beat {
     /// Which life of the process.
@@ -31,17 +31,20 @@ pub(crate) struct Beat {
     pub(crate) store: StoreId,
     /// Counts the beats of a life, from 1.
     pub(crate) number: u64,
+    /// How far its log is on stable storage.
+    pub(crate) synced: u64,
     /// How much room the store has on its disk.
     pub(crate) room: Room,
 }
 
 impl Beat {
     pub(crate) fn encode(self) -> Bytes {
-        let mut bytes = BytesMut::with_capacity(26);
+        let mut bytes = BytesMut::with_capacity(34);
         bytes.put_u8(VERSION);
         bytes.put_u64_le(self.boot);
         bytes.put_u64_le(self.store.0);
         bytes.put_u64_le(self.number);
+        bytes.put_u64_le(self.synced);
         bytes.put_u8(self.room as u8);
         bytes.freeze()
     }
@@ -50,10 +53,10 @@ impl Beat {
     pub(crate) fn decode(bytes: &[u8]) -> Option<Self> {
         let (&version, rest) = bytes.split_first()?;
         let (fields, rest) = rest.as_chunks::<8>();
-        let (&[boot, store, number], &[room]) = (fields, rest) else { return None };
+        let (&[boot, store, number, synced], &[room]) = (fields, rest) else { return None };
         let room = Room::from_number(room).filter(|_| version == VERSION)?;
-        let [boot, store, number] = [boot, store, number].map(u64::from_le_bytes);
-        Some(Self { boot, store: StoreId(store), number, room })
+        let [boot, store, number, synced] = [boot, store, number, synced].map(u64::from_le_bytes);
+        Some(Self { boot, store: StoreId(store), number, synced, room })
     }
 }
 
@@ -71,11 +74,11 @@ pub(crate) fn start(
 ) -> io::Result<Beating> {
     let (stop, stopped) = channel();
     thread::Builder::new().name("beats".to_owned()).spawn(move || {
-        let mut beat = Beat { boot, store, number: 0, room: Room::Enough };
+        let mut beat = Beat { boot, store, number: 0, synced: 0, room: Room::Enough };
         while stopped.recv_timeout(INTERVAL) == Err(RecvTimeoutError::Timeout) {
             if jetstream.is_well() {
                 beat.number += 1;
-                beat.room = jetstream.room();
+                (beat.synced, beat.room) = (jetstream.synced(), jetstream.room());
                 links.handle.beat(&beat.encode());
             }
         }
@@ -90,14 +93,16 @@ mod tests {
 
     proptest! {
         #[test]
-        fn beats_survive_the_wire(boot: u64, store: u64, number: u64, room in 0..3_u8) {
+        fn beats_survive_the_wire(
+            boot: u64, store: u64, number: u64, synced: u64, room in 0..3_u8
+        ) {
             let room = Room::from_number(room).unwrap();
-            let beat = Beat { boot, store: StoreId(store), number, room };
+            let beat = Beat { boot, store: StoreId(store), number, synced, room };
             prop_assert_eq!(Beat::decode(&beat.encode()), Some(beat));
         }
 
         #[test]
-        fn anything_else_is_no_beat(bytes in prop::collection::vec(any::<u8>(), 0..40)) {
+        fn anything_else_is_no_beat(bytes in prop::collection::vec(any::<u8>(), 0..48)) {
             if let Some(beat) = Beat::decode(&bytes) {
                 prop_assert_eq!(&beat.encode()[..], &bytes[..]);
             }

@@ -1,6 +1,6 @@
 //! Joining routes, router and JetStream.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::sync::{Arc, OnceLock};
 use std::time::Instant;
@@ -162,6 +162,7 @@ fn start_members(
         store,
         detector: Detector::default(),
         rooms: BTreeMap::new(),
+        disowned: BTreeSet::new(),
         started: Instant::now(),
         judgement: None,
     };

@@ -3,6 +3,7 @@
 //! A frame is a version byte, a kind, and a body in MessagePack, whose structs are maps, so that fields can be added.
 
 use bytes::{BufMut, Bytes, BytesMut};
+use flotilla_host::Behind;
 use flotilla_jetstream::{Claim, Wire};
 use flotilla_meta::{DamagedCommand, Message};
 use serde::{Deserialize, Serialize};
@@ -18,6 +19,7 @@ mod kind {
     pub(super) const ALL_CLAIMS: u8 = 3;
     pub(super) const CLAIMS_WANTED: u8 = 4;
     pub(super) const BOOTSTRAP: u8 = 5;
+    pub(super) const BEHIND: u8 = 6;
 }
 
 /// What servers tell each other about their stores.
@@ -33,6 +35,8 @@ pub(crate) enum Control {
     ClaimsWanted,
     /// A message between stores without a cluster.
     Bootstrap(Message),
+    /// The receiver's log is not what it was; nobody listens to it.
+    Behind(Behind),
 }
 
 /// A frame that no server of this version sends.
@@ -61,6 +65,7 @@ impl Control {
             Some(kind::CLAIMS) => Ok(Self::Claims(read(body)?)),
             Some(kind::ALL_CLAIMS) => Ok(Self::AllClaims(read(body)?)),
             Some(kind::CLAIMS_WANTED) => Ok(Self::ClaimsWanted),
+            Some(kind::BEHIND) => Ok(Self::Behind(read(body)?)),
             Some(kind::BOOTSTRAP) => Ok(Self::Bootstrap(Message::decode(body)?)),
             other => Err(ControlError::Kind(other)),
         }
@@ -85,6 +90,11 @@ pub(crate) fn claims_wanted() -> Bytes {
 /// A frame with a message of the bootstrap.
 pub(crate) fn bootstrap(message: &Message) -> Bytes {
     [&[VERSION, kind::BOOTSTRAP][..], &message.encode()].concat().into()
+}
+
+/// A frame that tells a store that its log is not what it was.
+pub(crate) fn behind(behind: &Behind) -> Bytes {
+    body(kind::BEHIND, behind)
 }
 
 fn body(kind: u8, body: &(impl Serialize + ?Sized)) -> Bytes {
@@ -168,6 +178,10 @@ mod tests {
         let read = Control::decode(&claims(&list, false)).unwrap();
         assert!(matches!(read, Control::Claims(read) if read == list));
         assert!(matches!(Control::decode(&claims_wanted()), Ok(Control::ClaimsWanted)));
+        let known = Behind { end: 3, known: u64::MAX };
+        assert!(
+            matches!(Control::decode(&behind(&known)), Ok(Control::Behind(read)) if read == known)
+        );
     }
 
     #[test]

@@ -1,18 +1,18 @@
 //! The servers with a store: their bundles, beats and control frames on the way to JetStream here.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use flotilla_host::{Detector, Input, Room, Sign};
+use flotilla_host::{Behind, Detector, Input, Room, Sign};
 use flotilla_meta::Message;
 use flotilla_raft::StoreId;
-use flotilla_routes::{Lane, PeerId, PeerInfo};
+use flotilla_routes::{Lane, Parts, PeerId, PeerInfo};
 use tokio::sync::mpsc;
 
 use crate::beats::Beat;
-use crate::control::Control;
+use crate::control::{self, Control};
 use crate::leadership::Leadership;
 use crate::links::Links;
 use crate::raft::{Bundles, arrived};
@@ -31,6 +31,8 @@ pub(crate) struct Members {
     /// How much room others have on their disks, as JetStream was told.
     pub(crate) rooms: BTreeMap<StoreId, Room>,
     pub(crate) started: Instant,
+    /// Who is linked and not listened to: its log is not what it was.
+    pub(crate) disowned: BTreeSet<PeerId>,
     /// A tick that waits for the events that had arrived before it, and for how many.
     pub(crate) judgement: Option<(Duration, usize)>,
 }
@@ -44,7 +46,11 @@ impl Members {
             let why = format!("{} has a copy of this server's store", info.identity.server_name);
             return self.links.refuse(info.peer, &why);
         }
-        let sign = self.detector.linked(store, boot, self.started.elapsed());
+        let now = self.started.elapsed();
+        let sign = match self.detector.linked(store, boot, info.identity.log_end, now) {
+            Ok(sign) => sign,
+            Err(behind) => return self.disown(info.peer, store, behind),
+        };
         self.report(store, boot, sign);
         if is_new {
             self.jetstream.input(Input::LinkReset(store));
@@ -52,8 +58,26 @@ impl Members {
         }
     }
 
+    /// What a server promised in an earlier life is not in its log any more: it counts for nothing, and is told.
+    fn disown(&mut self, peer: PeerId, store: StoreId, behind: Behind) {
+        if self.disowned.insert(peer) {
+            log::error!(
+                "The log of server {} ends at {}, and was at {} before: it is not listened to",
+                self.links.name_with(store),
+                behind.end,
+                behind.known
+            );
+            self.links.set_alive(store, false);
+            self.leadership.died(store);
+            self.jetstream.input(Input::Died(store));
+        }
+        let frame = Parts::from_iter([control::behind(&behind)]);
+        self.links.send_for_sure(peer, Lane::Control, frame);
+    }
+
     /// The link to a server is gone.
-    pub(crate) fn down(&mut self, store: StoreId) {
+    pub(crate) fn down(&mut self, peer: PeerId, store: StoreId) {
+        self.disowned.remove(&peer);
         if store == self.store {
             return;
         }
@@ -68,8 +92,8 @@ impl Members {
         if self.links.store_of(peer) != Some((beat.store, beat.boot)) {
             return;
         }
-        let Beat { boot, store, number, room } = beat;
-        let sign = self.detector.heard(store, boot, number, self.started.elapsed());
+        let Beat { boot, store, number, synced, room } = beat;
+        let sign = self.detector.heard(store, boot, number, synced, self.started.elapsed());
         if sign == Some(Sign::Returned) {
             // What it leads was forgotten with its death, and it does not know that it was dead.
             self.leadership.ask(peer);
@@ -95,6 +119,9 @@ impl Members {
         else {
             return;
         };
+        if self.disowned.contains(&peer) {
+            return;
+        }
         for frame in frames {
             if lane != Lane::Control {
                 // One that is not taken is lost; Raft sends again.
@@ -114,6 +141,11 @@ impl Members {
             Control::Claims(claims) => self.leadership.heard(from, &claims, false),
             Control::AllClaims(claims) => self.leadership.heard(from, &claims, true),
             Control::ClaimsWanted => self.leadership.tell_all(peer),
+            // Said of this life, and not of an earlier one.
+            Control::Behind(behind) if self.links.handle.identity().log_end == Some(behind.end) => {
+                self.jetstream.input(Input::Behind { by: from, behind });
+            }
+            Control::Behind(_) => {}
             // Lost when the bootstrap is over, or has too much to do: stores repeat themselves.
             Control::Bootstrap(message) => drop(self.bootstrap.try_send((from, message))),
         }

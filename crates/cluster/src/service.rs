@@ -119,7 +119,7 @@ impl Service {
         let store = self.links.store_of(peer);
         self.links.down(peer, self.members.is_some());
         if let (Some(members), Some((store, _))) = (&mut self.members, store) {
-            members.down(store);
+            members.down(peer, store);
         }
         self.tell_client_urls();
     }

@@ -49,6 +49,9 @@ pub trait LocalStore: Send + Sync + 'static {
 
     /// How much room the store has on its disk. Asked as often, by the same thread.
     fn room(&self) -> Room;
+
+    /// How far the store's log is on stable storage. Asked as often, by the same thread.
+    fn synced(&self) -> u64;
 }
 
 /// JetStream on this server, and what it knows when it starts.
@@ -118,5 +121,9 @@ impl LocalStore for JetStream {
 
     fn room(&self) -> Room {
         Self::room(self)
+    }
+
+    fn synced(&self) -> u64 {
+        Self::synced(self)
     }
 }

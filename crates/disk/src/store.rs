@@ -3,13 +3,13 @@
 mod record;
 
 use bytes::Bytes;
-use flotilla_raft::StoreId;
+use flotilla_raft::{ReplicaId, StoreId};
 use thiserror::Error;
 
 use crate::disk::{Disk, DiskError, FileId, read_whole, write_at};
 
-use record::{CREATED, HEAD, VERSION, decode, encode};
 pub use record::{CreatedThrough, MAX_BOOTSTRAP, StoreRecord};
+use record::{HEAD, REPLICAS, VERSION, decode, encode};
 
 const COPIES: [&str; 2] = ["store.a", "store.b"];
 
@@ -77,6 +77,7 @@ impl StoreFile {
                     cluster_id: None,
                     created: CreatedThrough::default(),
                     forgetful: false,
+                    disowned: ReplicaId::NONE,
                     bootstrap: Bytes::new(),
                 },
             ),
@@ -182,7 +183,7 @@ fn read_copy(disk: &dyn Disk, path: &'static str) -> Result<Copy, StoreError> {
         Err(DiskError::NotFound { .. }) => return Ok(Copy::Missing),
         opened => opened?,
     };
-    let bytes = read_whole(disk, file, (HEAD + CREATED + MAX_BOOTSTRAP + 8) as u64);
+    let bytes = read_whole(disk, file, (HEAD + REPLICAS + MAX_BOOTSTRAP + 8) as u64);
     disk.close(file);
     let bytes = bytes?;
     match decode(&bytes) {
@@ -265,7 +266,7 @@ mod tests {
     #[test]
     fn one_damaged_copy_loses_no_promise() {
         for copy in COPIES {
-            for byte in (0..HEAD + CREATED + 8).step_by(3) {
+            for byte in (0..HEAD + REPLICAS + 8).step_by(3) {
                 let disk = MemDisk::new();
                 let mut store = StoreFile::open_or_create(&disk, 7).unwrap();
                 store.update(&disk, created(3)).unwrap();

@@ -37,7 +37,7 @@ pub use bundle::{
 };
 pub use consumer::ConsumerInput;
 pub use flotilla_disk::Room;
-pub use liveness::{Detector, Sign, WATCH_TICK};
+pub use liveness::{Behind, Detector, Sign, WATCH_TICK};
 pub use mend::{At, Part};
 pub use meta::MetaFeed;
 pub use notice::Notice;
@@ -47,7 +47,9 @@ pub use request::{
     Answer, Call, CallId, ClusterAnswer, ConsumerAnswer, ConsumerRequest, Get, MemberAnswer,
     MetaRequest, Request, StoredMessage, StreamAnswer, StreamRequest,
 };
-pub use shard::{Addressee, Input, Join, ReplicaView, Shard, ShardOptions, StateView, Totals};
+pub use shard::{
+    Addressee, Input, Join, ReplicaView, Shard, ShardOptions, StateView, Totals, log_end,
+};
 pub use share::{Share, shard_of};
 pub use standings::Standings;
 pub use stream::Inbound;

@@ -7,6 +7,7 @@
 
 mod aside;
 mod catchup;
+mod disown;
 mod fetching;
 mod files;
 mod input;
@@ -37,6 +38,7 @@ use crate::time::Now;
 use crate::timers::Timers;
 use crate::turn::{After, Cx, Output, WalTicket};
 
+pub use disown::log_end;
 pub use input::{Addressee, Input, Join};
 pub use observe::{ReplicaView, StateView};
 pub(crate) use replicas::Replicas;
@@ -196,6 +198,10 @@ pub struct Shard {
     repairs: u64,
     scrubbed: u64,
     reconcile_all: bool,
+    /// The highest replica id in the log when this life opened it.
+    recovered: ReplicaId,
+    /// Up to this one, replicas that others rely on are lost.
+    disowned: ReplicaId,
 }
 
 impl Shard {
@@ -310,6 +316,8 @@ impl Shard {
             repairs: 0,
             scrubbed: 0,
             reconcile_all: false,
+            recovered: ReplicaId::NONE,
+            disowned: ReplicaId::NONE,
         }
     }
 }

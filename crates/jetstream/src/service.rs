@@ -9,7 +9,9 @@ use bytes::Bytes;
 use flotilla_disk::{
     Disk, DiskError, Pressure, Room, StoreError, StoreFile, StoreRecord, Wal, WalError, WalOptions,
 };
-use flotilla_host::{Answer, Input, Join, Shard, ShardOptions, Thresholds, Totals, WalTicket};
+use flotilla_host::{
+    Answer, Input, Join, Shard, ShardOptions, Thresholds, Totals, WalTicket, log_end,
+};
 use flotilla_meta::{PeerLimits, ServerInfo};
 use flotilla_raft::{Slot, StoreId};
 use flotilla_server_core::RouterHandle;
@@ -85,6 +87,7 @@ pub struct Opened {
     options: JetStreamOptions,
     disk: Arc<dyn Disk>,
     wal: Wal,
+    log_end: Option<u64>,
     record: StoreRecord,
     shards: Vec<Shard>,
     clock: Clock,
@@ -131,6 +134,7 @@ pub fn open_on(disk: Arc<dyn Disk>, options: JetStreamOptions) -> Result<Opened,
         wal_options.file_size = (cap / 8).clamp(4 << 20, 64 << 20) & !4095;
     }
     let (wal, recovery) = Wal::open(&*disk, wal_options)?;
+    let log_end = log_end(&record, &recovery, &wal);
     let clock = Clock::start();
     let boot = rand::random::<u64>().max(1);
     let shard_options = ShardOptions {
@@ -141,7 +145,7 @@ pub fn open_on(disk: Arc<dyn Disk>, options: JetStreamOptions) -> Result<Opened,
     let count = options.shards.clamp(1, Slot::COUNT);
     let now = clock.now();
     let shards = Shard::recover(&shard_options, count, &disk, store_file, recovery, now);
-    Ok(Opened { options, disk, wal, record, shards, clock, boot })
+    Ok(Opened { options, disk, wal, log_end, record, shards, clock, boot })
 }
 
 fn server_info(options: &JetStreamOptions, store: StoreId) -> ServerInfo {
@@ -183,6 +187,12 @@ impl Opened {
         self.boot
     }
 
+    /// Where its log ended; see [`log_end`](flotilla_host::log_end).
+    #[must_use]
+    pub fn log_end(&self) -> Option<u64> {
+        self.log_end
+    }
+
     /// What the bootstrap's acceptor last promised; empty if it never did.
     #[must_use]
     pub fn bootstrap(&self) -> Bytes {
@@ -198,7 +208,7 @@ impl Opened {
         router: &RouterHandle,
         remote: Arc<dyn Remote>,
     ) -> Result<JetStream, OpenError> {
-        let Self { options, disk, wal, record, shards, clock, boot } = self;
+        let Self { options, disk, wal, record, shards, clock, boot, .. } = self;
         let store = record.store_id;
         let inboxes = Arc::new(Inboxes::new(shards.len()));
         let leaders = Arc::new(Leaders::default());
@@ -414,6 +424,12 @@ impl JetStream {
     #[must_use]
     pub fn room(&self) -> Room {
         self.writer.status().room.room
+    }
+
+    /// How far the store's log is on stable storage, as of a moment ago.
+    #[must_use]
+    pub fn synced(&self) -> u64 {
+        self.writer.status().synced
     }
 
     /// What is wrong with the room on the store's disk, and what to do; `None` when there is enough.

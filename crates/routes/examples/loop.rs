@@ -100,6 +100,7 @@ fn start(name: &str, seed: Option<SocketAddr>) -> Result<(Runtime, Handle, Recei
         server_id: name.to_owned(),
         cluster_name: "loop".to_owned(),
         store_id: None,
+        log_end: None,
         cluster_id: None,
         boot_id: 1,
         jetstream: false,

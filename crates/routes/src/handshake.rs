@@ -286,6 +286,7 @@ pub(crate) mod tests {
             server_id: format!("id-of-{name}"),
             cluster_name: "c".to_owned(),
             store_id: Some(7),
+            log_end: None,
             cluster_id: None,
             boot_id: 1,
             jetstream: true,

@@ -28,6 +28,9 @@ pub struct Identity {
     pub cluster_name: String,
     /// Identity of the store, made with the store directory; `None` without a store.
     pub store_id: Option<u64>,
+    /// Where the store's log ended when this process opened it, so that others can tell whether that is all of it. `None`
+    /// without a store, and when the store knows that it is not.
+    pub log_end: Option<u64>,
     /// Identity that the meta group gave the cluster; `None` before this server belongs to one.
     /// Two servers that both have one, and different ones, refuse each other.
     pub cluster_id: Option<u64>,

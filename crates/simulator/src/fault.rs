@@ -5,6 +5,7 @@ mod carry_out;
 mod damage;
 mod network;
 mod restart;
+mod roll_back;
 mod together;
 
 use flotilla_disk::Seeded;
@@ -13,6 +14,7 @@ use flotilla_raft::StoreId;
 
 pub use carry_out::Faults;
 pub use damage::{FileClass, Harm, Hurt};
+pub(crate) use roll_back::draw_roll_back;
 pub(crate) use together::draw_together;
 
 use crate::plan::index;
@@ -82,6 +84,8 @@ pub enum FaultKind {
     Damage { who: Who, class: FileClass, harm: Harm, place: u64, down: Option<u64> },
     /// Everything on the disk is gone; the server comes back under its name with an empty one.
     Wipe { who: Who, down: u64 },
+    /// The server is killed, and comes back with its disk as it was `age` nanoseconds before.
+    RollBack { who: Who, age: u64, down: u64 },
     /// From now on harm is done at certain moments.
     Ambush(Ambush),
 }
@@ -131,7 +135,7 @@ impl FaultKind {
     /// Whether servers forget by it what they promised. A meta group of two would be lost with one.
     fn forgets(&self) -> bool {
         let log = |class: &FileClass| *class == FileClass::Log;
-        matches!(self, Self::Wipe { .. })
+        matches!(self, Self::Wipe { .. } | Self::RollBack { .. })
             || matches!(self, Self::Damage { class, .. } if log(class))
     }
 
@@ -151,7 +155,8 @@ impl FaultKind {
             | Self::ShortWrite { who, .. }
             | Self::FullDisk { who, .. }
             | Self::Damage { who, .. }
-            | Self::Wipe { who, .. } => Some(who),
+            | Self::Wipe { who, .. }
+            | Self::RollBack { who, .. } => Some(who),
             Self::Partition { .. }
             | Self::OneWay { .. }
             | Self::Ring { .. }

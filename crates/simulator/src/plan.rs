@@ -3,7 +3,7 @@
 use flotilla_disk::{Seeded, SegmentOptions};
 use flotilla_host::{MILLISECOND, SECOND, Thresholds};
 
-use crate::fault::{FaultKind, FaultPlan, draw_faults, draw_together};
+use crate::fault::{FaultKind, FaultPlan, draw_faults, draw_roll_back, draw_together};
 use crate::world::WorldOptions;
 
 /// From this seed on clients change members and leaders all the time.
@@ -89,6 +89,8 @@ impl Plan {
         // What was added later is drawn apart, so that seeds go on being what they were.
         let mut random_too = Seeded::new(seed ^ 0x0070_6E67_E7E4);
         faults.extend(draw_together(&mut random_too, servers, lasts));
+        let mut random_back = Seeded::new(seed ^ 0x0B5C_0DE5_1DE5);
+        draw_roll_back(&mut random_back, servers, lasts, &mut faults);
         faults.sort_by_key(|fault| fault.at);
         if seed >= RESHAPING {
             load.weights.reshape();

@@ -188,7 +188,10 @@ impl Run {
     fn look(&mut self, store: StoreId, shard: usize) -> Result<(), Violation> {
         let now = self.world.now;
         let Some(server) = self.world.servers.get(&store) else { return Ok(()) };
-        let Some(running) = &server.running else { return Ok(()) };
+        // What is on an older image counts for nothing.
+        let Some(running) = server.running.as_ref().filter(|_| !server.rolled_back) else {
+            return Ok(());
+        };
         let history = &self.clients.history;
         let known = self.seen.entry((store, shard)).or_default();
         for (n, view) in running.shards[shard].replicas().enumerate() {

@@ -169,9 +169,7 @@ impl World {
             Event::JobDone { store, boot } => self.job_done(store, boot),
             Event::Frame { to, from, epoch, frame } => self.frame_arrives(from, to, epoch, frame),
             Event::Beat { store, boot } => self.beat(store, boot),
-            Event::BeatArrives { to, from, boot, number } => {
-                self.beat_arrives(to, from, boot, number);
-            }
+            Event::BeatArrives { to, from, beat } => self.beat_arrives(to, from, beat),
             Event::Watch { store, boot } => self.watch(store, boot),
             Event::Unlinked { store, from } => self.unlinked(store, from),
             Event::LinkStalls { a, b, epoch } => self.link_stalls(a, b, epoch),

@@ -109,6 +109,10 @@ impl LocalStore for Node {
         true
     }
 
+    fn synced(&self) -> u64 {
+        0
+    }
+
     fn room(&self) -> Room {
         Room::Enough
     }

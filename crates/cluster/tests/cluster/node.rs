@@ -64,6 +64,7 @@ impl Setup {
             server_id: format!("ID-{}-{}", self.name, self.boot),
             cluster_name: "test".to_owned(),
             store_id: self.store.as_ref().map(|store| store.id.0),
+            log_end: None,
             cluster_id: None,
             boot_id: self.boot,
             jetstream: self.store.is_some(),

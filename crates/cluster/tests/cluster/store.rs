@@ -119,6 +119,10 @@ impl LocalStore for FakeStore {
         self.is_well.load(Ordering::Relaxed)
     }
 
+    fn synced(&self) -> u64 {
+        0
+    }
+
     fn room(&self) -> Room {
         *self.room.lock().unwrap()
     }

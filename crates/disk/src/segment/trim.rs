@@ -14,7 +14,9 @@ impl SegmentStore {
     /// Everything up to `seq` is removed: it is not read any more. Files go by [`take_removals`](Self::take_removals).
     pub fn remove_through(&mut self, seq: u64) {
         self.removed_through = self.removed_through.max(seq);
-        let gone = |segment: &Segment| segment.sealed && segment.last_seq <= seq;
+        // A damaged one is never sealed any more.
+        let done = |segment: &Segment| segment.sealed || segment.full && segment.is_hurt();
+        let gone = |segment: &Segment| done(segment) && segment.last_seq <= seq;
         while let Some(first) = self.segments.first_entry().filter(|first| gone(first.get())) {
             let (first_seq, segment) = first.remove_entry();
             self.reader.forget(first_seq);

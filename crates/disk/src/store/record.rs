@@ -9,12 +9,12 @@ use xxhash_rust::xxh3::xxh3_64;
 use crate::fields::Fields;
 
 const MAGIC: &[u8; 8] = b"FLTSTORE";
-pub(super) const VERSION: u16 = 2;
+pub(super) const VERSION: u16 = 3;
 const HAS_CLUSTER: u16 = 1;
 const IS_FORGETFUL: u16 = 2;
 pub(super) const HEAD: usize = 40;
-/// A replica id for each slot.
-pub(super) const CREATED: usize = 8 * Slot::COUNT;
+/// A replica id for each slot, and one more.
+pub(super) const REPLICAS: usize = 8 * Slot::COUNT + 8;
 
 /// The longest bootstrap state that a store record holds, in bytes.
 pub const MAX_BOOTSTRAP: usize = 65_536;
@@ -32,6 +32,9 @@ pub struct StoreRecord {
     /// The log once lost what may have told of replicas, and it is not known yet which there were: no life of this store may
     /// create any before.
     pub forgetful: bool,
+    /// A log of this store was behind what its peers had been told: no replica in it with an id up to this one, but one that
+    /// votes alone, is what it was.
+    pub disowned: ReplicaId,
     /// What the bootstrap's acceptor has promised; opaque here, at most [`MAX_BOOTSTRAP`] bytes.
     pub bootstrap: Bytes,
 }
@@ -77,8 +80,8 @@ impl CreatedThrough {
 pub(super) fn encode(record: &StoreRecord, update: u64) -> Vec<u8> {
     let cluster = if record.cluster_id.is_some() { HAS_CLUSTER } else { 0 };
     let flags = cluster | if record.forgetful { IS_FORGETFUL } else { 0 };
-    let length = u32::try_from(HEAD + CREATED + record.bootstrap.len()).unwrap_or(u32::MAX);
-    let mut bytes = Vec::with_capacity(HEAD + CREATED + record.bootstrap.len() + 8);
+    let length = u32::try_from(HEAD + REPLICAS + record.bootstrap.len()).unwrap_or(u32::MAX);
+    let mut bytes = Vec::with_capacity(HEAD + REPLICAS + record.bootstrap.len() + 8);
     bytes.extend_from_slice(MAGIC);
     bytes.extend_from_slice(&VERSION.to_le_bytes());
     bytes.extend_from_slice(&flags.to_le_bytes());
@@ -89,6 +92,7 @@ pub(super) fn encode(record: &StoreRecord, update: u64) -> Vec<u8> {
     for created in record.created.0.iter() {
         bytes.extend_from_slice(&created.0.to_le_bytes());
     }
+    bytes.extend_from_slice(&record.disowned.0.to_le_bytes());
     bytes.extend_from_slice(&record.bootstrap);
     let check = xxh3_64(&bytes);
     bytes.extend_from_slice(&check.to_le_bytes());
@@ -120,11 +124,13 @@ pub(super) fn decode(bytes: &[u8]) -> Option<Result<(u64, StoreRecord), u16>> {
     for through in created.0.iter_mut() {
         *through = ReplicaId(fields.u64()?);
     }
-    let bootstrap = fields.take(length.checked_sub(HEAD + CREATED)?)?;
+    let disowned = ReplicaId(fields.u64()?);
+    let bootstrap = fields.take(length.checked_sub(HEAD + REPLICAS)?)?;
     let cluster_id = (flags & HAS_CLUSTER != 0).then_some(cluster);
     let forgetful = flags & IS_FORGETFUL != 0;
     let bootstrap = Bytes::copy_from_slice(bootstrap);
-    Some(Ok((update, StoreRecord { store_id, cluster_id, created, forgetful, bootstrap })))
+    let record = StoreRecord { store_id, cluster_id, created, forgetful, disowned, bootstrap };
+    Some(Ok((update, record)))
 }
 
 #[cfg(test)]
@@ -140,17 +146,18 @@ mod tests {
             cluster_id: Some(0x33),
             created,
             forgetful: true,
+            disowned: ReplicaId(0x55),
             bootstrap: Bytes::from_static(b"xy"),
         };
         let bytes = encode(&record, 5);
-        let mut expected = b"FLTSTORE\x02\0\x03\0\x2a\x08\0\0\x05\0\0\0\0\0\0\0".to_vec();
+        let mut expected = b"FLTSTORE\x03\0\x03\0\x32\x08\0\0\x05\0\0\0\0\0\0\0".to_vec();
         expected.extend_from_slice(b"\x22\x11\0\0\0\0\0\0\x33\0\0\0\0\0\0\0");
         expected.resize(40 + 3 * 8, 0);
         expected.push(0x44);
         expected.resize(40 + 2048, 0);
-        expected.extend_from_slice(b"xy");
-        assert_eq!(bytes[..2090], expected);
-        assert_eq!(bytes[2090..], xxh3_64(&expected).to_le_bytes());
+        expected.extend_from_slice(b"\x55\0\0\0\0\0\0\0xy");
+        assert_eq!(bytes[..2098], expected);
+        assert_eq!(bytes[2098..], xxh3_64(&expected).to_le_bytes());
         assert_eq!(decode(&bytes), Some(Ok((5, record))));
     }
 }

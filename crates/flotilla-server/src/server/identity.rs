@@ -77,6 +77,7 @@ impl Identity {
             server_id: self.id.clone(),
             cluster_name: cluster.name.clone().unwrap_or_default(),
             store_id: opened.map(|o| o.store().0),
+            log_end: opened.and_then(Opened::log_end),
             cluster_id: opened.and_then(Opened::cluster),
             boot_id: self.boot,
             jetstream: opened.is_some(),

@@ -3,6 +3,7 @@
 use flotilla_disk::{RecoveredGroup, forget_aside, set_aside, take_aside};
 use flotilla_raft::{GroupId, ReplicaId};
 
+use super::disown::DISOWNED;
 use super::{Left, Shard};
 use crate::mend::Fragments;
 use crate::notice::Notice;
@@ -59,6 +60,9 @@ impl Shard {
             None => "it had to be set aside".to_owned(),
         };
         let incarnation = remains.incarnation;
+        if replica <= self.disowned {
+            return self.lose(group, replica, DISOWNED, Left::Aside(incarnation));
+        }
         match Fragments::of(remains, None) {
             Some(mut fragments) => {
                 fragments.is_elsewhere();

@@ -7,6 +7,7 @@ use flotilla_disk::{DiskError, Room};
 use flotilla_raft::{GroupId, StoreId};
 
 use crate::consumer::ConsumerInput;
+use crate::liveness::Behind;
 use crate::request::{Answer, CallId, Request};
 use crate::standings::Standings;
 use crate::stream::Inbound;
@@ -38,6 +39,13 @@ pub enum Input {
         store: StoreId,
         /// How much.
         room: Room,
+    },
+    /// A peer knows that the log, as this life of the store opened it, is not what it was.
+    Behind {
+        /// Who says so.
+        by: StoreId,
+        /// What it says.
+        behind: Behind,
     },
     /// A job on a stream's files ended.
     Flushed {
@@ -122,7 +130,9 @@ impl Input {
             | Self::Consumer { group, .. }
             | Self::Call { group, .. }
             | Self::Flushed { group, .. } => Addressee::Group(*group),
-            Self::Join(_) | Self::KeepBootstrap { .. } => Addressee::Group(GroupId::META),
+            Self::Join(_) | Self::KeepBootstrap { .. } | Self::Behind { .. } => {
+                Addressee::Group(GroupId::META)
+            }
             Self::Bundle { .. } => Addressee::Frame,
             Self::Heard { .. }
             | Self::Died(_)

@@ -3,12 +3,13 @@
 use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Mutex};
 
-use flotilla_disk::{Disk, RecoveredGroup, Recovery, StoreFile};
+use flotilla_disk::{Disk, RecoveredGroup, Recovery, StoreFile, StoreRecord};
 use flotilla_jsapi::ErrorKind;
 use flotilla_meta::{ClusterId, Meta};
 use flotilla_raft::{Base, EntryKind, Group, GroupId, HardState, Options, ReplicaId, Start};
 use flotilla_stream::{Consumer, Stream};
 
+use super::disown::disown_all;
 use super::{Ended, Join, Left, Shard, ShardOptions};
 use crate::asset::{AssetKind, AssetRecord};
 use crate::consumer::ConsumerMachine;
@@ -32,10 +33,10 @@ impl Shard {
         shards: usize,
         disk: &Arc<dyn Disk>,
         mut store_file: StoreFile,
-        recovery: Recovery,
+        mut recovery: Recovery,
         now: Now,
     ) -> Vec<Self> {
-        let cluster = store_file.record().cluster_id;
+        let StoreRecord { cluster_id: cluster, disowned, .. } = *store_file.record();
         // A store that belongs to a cluster had a log.
         let gone = recovery.fresh && cluster.is_some();
         let lost = gone || !recovery.lost.is_empty();
@@ -66,6 +67,10 @@ impl Shard {
             let what = if gone { "all of it".to_owned() } else { format!("{:?}", recovery.lost) };
             let text = format!("the log of this store lost what it had synced: {what}");
             all[0].cx.notice(Notice::Text(text));
+        }
+        let recovered = disown_all(&mut recovery, disowned);
+        for shard in &mut all {
+            (shard.recovered, shard.disowned) = (recovered, disowned);
         }
         if forgetful {
             let shards_left = Arc::new(AtomicUsize::new(shards));

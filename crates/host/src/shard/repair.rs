@@ -69,10 +69,15 @@ impl Shard {
     /// Asks the next member for what is damaged.
     fn ask_for_segment(&mut self, group: GroupId) {
         let Some(repair) = self.repairs_of.get_mut(&group) else { return };
-        let Some(stream) = self.replicas.streams.get(&group) else {
+        let Some(stream) = self.replicas.streams.get_mut(&group) else {
             self.repairs_of.remove(&group);
             return;
         };
+        if repair.tries > HASTY {
+            // Perhaps nothing of it is left anywhere, and it only waits for a base to be given up.
+            stream.wants_base = true;
+            self.dirty.insert(group);
+        }
         let Some(wanted) = stream.machine.segments.damaged() else {
             return self.repaired(group);
         };

@@ -48,6 +48,7 @@ impl Shard {
                 self.cx.movable = movable;
                 self.take_pressure(&groups);
             }
+            Input::Behind { by, behind } => self.disown(by, behind),
             Input::Room { store, room } => self.take_room(store, room),
             Input::Flushed { group, job, result } => {
                 // A group whose replica was destroyed may have come back meanwhile, as another one.

@@ -100,6 +100,8 @@ impl Replica<StreamMachine> {
         if self.base_persisted(index, cx.thresholds.stream_log) {
             let first = Stream::extent_of_base(&self.base.state).map_or(0, |(first, ..)| first);
             let removed = first.saturating_sub(1);
+            // One that was not sealed when its last message went may be by now, or damaged.
+            self.machine.segments.remove_through(removed);
             cx.out.jobs.extend(self.machine.segments.take_removals(removed));
             self.checkpoint(false, cx);
         }

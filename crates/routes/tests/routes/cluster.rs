@@ -30,6 +30,7 @@ pub(crate) fn identity(name: &str, boot_id: u64) -> Identity {
         server_id: format!("ID-{name}"),
         cluster_name: "test".to_owned(),
         store_id: None,
+        log_end: None,
         cluster_id: None,
         boot_id,
         jetstream: true,

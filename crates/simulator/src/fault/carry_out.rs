@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use flotilla_disk::{Failure, Operation};
+use flotilla_disk::{Failure, MemDisk, Operation};
 use flotilla_host::MILLISECOND;
 use flotilla_raft::{GroupId, StoreId};
 
@@ -17,7 +17,7 @@ const STEPS: u64 = 1_000;
 pub(super) const RESTARTS: u64 = 1_000_000;
 
 /// How long a fault waits before it looks again for somebody to meet: all may be down, or nobody lead.
-const AGAIN: u64 = 50 * MILLISECOND;
+pub(super) const AGAIN: u64 = 50 * MILLISECOND;
 
 /// The steps that a fault has at most.
 pub(super) const MOST_STEPS: u64 = 100;
@@ -39,6 +39,8 @@ pub struct Faults {
     pub(super) restart_at: BTreeMap<StoreId, u64>,
     pub(super) down: BTreeMap<StoreId, u64>,
     pub(super) over: bool,
+    /// Disks as they were, by fault, and how far the logs on them went.
+    pub(super) images: BTreeMap<usize, (StoreId, MemDisk, u64)>,
     /// Whom damage met.
     pub hurt: Hurt,
 }
@@ -60,6 +62,7 @@ impl Faults {
             restart_at: BTreeMap::new(),
             down: BTreeMap::new(),
             over: false,
+            images: BTreeMap::new(),
             hurt: Hurt::default(),
         }
     }
@@ -159,6 +162,9 @@ impl Faults {
                     self.restart_after(store, *down, world);
                 }
             }
+            FaultKind::RollBack { who, age, down } => {
+                self.roll_back(fault, step, who, (*age, *down), world);
+            }
             FaultKind::Ambush(ambush) => self.ambush(fault, step, ambush, world),
             kind => self.disk(fault, step, kind, world),
         }
@@ -231,7 +237,7 @@ impl Faults {
     }
 }
 
-fn resolve(who: &Who, world: &World) -> Vec<StoreId> {
+pub(super) fn resolve(who: &Who, world: &World) -> Vec<StoreId> {
     let stores: Vec<StoreId> = match who {
         Who::These(stores) => stores.iter().map(|store| world.heir(*store)).collect(),
         Who::MetaLeader => world.leader(GroupId::META).into_iter().collect(),

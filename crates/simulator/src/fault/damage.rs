@@ -122,7 +122,7 @@ impl Faults {
         true
     }
 
-    fn note_hurt(&mut self, store: StoreId, log: bool, world: &World) {
+    pub(super) fn note_hurt(&mut self, store: StoreId, log: bool, world: &World) {
         self.hurt.stores.insert(store);
         for view in world.shards(store).iter().flat_map(Shard::replicas) {
             self.hurt.any.insert(view.replica);

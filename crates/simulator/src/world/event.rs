@@ -9,6 +9,7 @@ use flotilla_host::Answer;
 use flotilla_raft::StoreId;
 
 use super::calls::CallNumber;
+use super::watch::Beat;
 
 /// One event. Those of a server name the life that they belong to: a later one knows nothing of them.
 #[derive(Debug)]
@@ -59,8 +60,7 @@ pub(crate) enum Event {
     BeatArrives {
         to: StoreId,
         from: StoreId,
-        boot: u64,
-        number: u64,
+        beat: Beat,
     },
     /// A server judges who lives.
     Watch {

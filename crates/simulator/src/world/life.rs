@@ -101,6 +101,7 @@ impl World {
         if server.running.take().is_none() {
             return;
         }
+        server.rolled_back = false;
         self.trace.note(self.now, || format!("{store} ends: {why}"));
         self.forget(store);
         self.tell(Happening::Ended(store, why));

@@ -133,7 +133,9 @@ impl World {
 
     pub(super) fn frame_arrives(&mut self, from: StoreId, to: StoreId, epoch: u64, frame: Bytes) {
         let link = self.links.pairs.get(&pair(from, to));
-        if link.is_some_and(|link| link.up && link.epoch == epoch) {
+        let listens = self.servers.get(&to).and_then(|s| s.running.as_ref());
+        let listens = listens.is_some_and(|running| !running.disowned.contains(&from));
+        if listens && link.is_some_and(|link| link.up && link.epoch == epoch) {
             self.trace.frame(self.now, from, to, &frame);
             self.give(to, Input::Bundle { from, frame });
         }

@@ -1,11 +1,11 @@
 //! One server: its disk, and while it runs its shards and its log.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use flotilla_disk::{Disk, MemDisk, Room, SegmentJob, StoreFile, Wal, WalOptions};
 use flotilla_host::{
-    Addressee, Detector, Input, Shard, ShardOptions, Thresholds, addressed, shard_of,
+    Addressee, Detector, Input, Shard, ShardOptions, Thresholds, addressed, log_end, shard_of,
 };
 use flotilla_meta::{PeerLimits, ServerInfo};
 use flotilla_raft::StoreId;
@@ -37,6 +37,8 @@ pub struct Server {
     pub(crate) clock: Wrong,
     pub(crate) pace: DiskPace,
     pub(crate) paused_until: u64,
+    /// Its disk is an older image, and it does not know yet.
+    pub(crate) rolled_back: bool,
     pub(crate) running: Option<Running>,
 }
 
@@ -56,6 +58,10 @@ pub(crate) struct Running {
     /// What waits for the thread that writes segments.
     pub(crate) jobs: VecDeque<SegmentJob>,
     pub(crate) detector: Detector,
+    /// Where its log ended when it started, as it tells others.
+    pub(crate) log_end: Option<u64>,
+    /// Whose log is not what it was.
+    pub(crate) disowned: BTreeSet<StoreId>,
     /// How much room others have on their disks, as their beats say.
     pub(crate) rooms: BTreeMap<StoreId, Room>,
     pub(crate) beats: u64,
@@ -76,6 +82,7 @@ impl Server {
             clock: Wrong::default(),
             pace: DiskPace::default(),
             paused_until: 0,
+            rolled_back: false,
             running: None,
         }
     }
@@ -115,6 +122,7 @@ impl Server {
         let (file_size, soft, cap) = options.wal;
         let wal_options = WalOptions { store: self.store, file_size, soft, cap };
         let (wal, recovery) = Wal::open(&*disk, wal_options).map_err(|e| e.to_string())?;
+        let log_end = log_end(store_file.record(), &recovery, &wal);
         let shard_options = ShardOptions { unique_tag: None, seed, thresholds: options.thresholds };
         let shards = 1 + usize::try_from((self.store.0 + self.boot) % 3).unwrap_or(0);
         let (time, file) = (clock.now(now, wall), store_file);
@@ -134,6 +142,8 @@ impl Server {
             log: Log::new(wal),
             jobs: VecDeque::new(),
             detector: Detector::default(),
+            log_end,
+            disowned: BTreeSet::new(),
             rooms: BTreeMap::new(),
             beats: 0,
             registered: false,

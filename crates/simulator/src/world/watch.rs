@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use flotilla_host::{Input, MILLISECOND, SECOND, Sign, WATCH_TICK};
+use flotilla_host::{Behind, Input, MILLISECOND, SECOND, Sign, WATCH_TICK};
 use flotilla_raft::StoreId;
 
 use super::World;
@@ -10,6 +10,14 @@ use super::event::Event;
 
 /// Time from one sign of life to the next.
 const BEAT: u64 = 100 * MILLISECOND;
+
+/// A sign of life.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Beat {
+    boot: u64,
+    number: u64,
+    synced: u64,
+}
 
 impl World {
     /// Sends a sign of life to all, if the disk moves.
@@ -22,7 +30,7 @@ impl World {
         if well {
             running.beats += 1;
         }
-        let number = running.beats;
+        let beat = Beat { boot, number: running.beats, synced: running.log.wal.synced() };
         self.schedule(now + BEAT, Event::Beat { store, boot });
         let others = self.stores().into_iter().filter(|to| *to != store);
         for to in others.filter(|_| well).collect::<Vec<_>>() {
@@ -30,11 +38,11 @@ impl World {
             let lost = lossy.is_some_and(|often| self.random.one_in(often));
             if !lost && self.gets_through(store, to) {
                 let at = self.soon(30, 600);
-                self.schedule(at, Event::BeatArrives { to, from: store, boot, number });
+                self.schedule(at, Event::BeatArrives { to, from: store, beat });
             }
             if lossy.is_some_and(|often| self.random.one_in(often)) {
                 let at = self.soon(500, 400_000);
-                self.schedule(at, Event::BeatArrives { to, from: store, boot, number });
+                self.schedule(at, Event::BeatArrives { to, from: store, beat });
             }
         }
     }
@@ -43,7 +51,7 @@ impl World {
         self.links.is_up(from, to) && !self.links.faults.cut.contains(&(from, to))
     }
 
-    pub(super) fn beat_arrives(&mut self, to: StoreId, from: StoreId, boot: u64, number: u64) {
+    pub(super) fn beat_arrives(&mut self, to: StoreId, from: StoreId, beat: Beat) {
         let now = self.now;
         if !self.links.is_up(from, to) {
             return;
@@ -55,7 +63,8 @@ impl World {
         };
         let time = Duration::from_nanos(running.clock.mono(now));
         let is_new = running.rooms.insert(from, room).unwrap_or_default() != room;
-        if running.detector.heard(from, boot, number, time).is_some() {
+        let Beat { boot, number, synced } = beat;
+        if running.detector.heard(from, boot, number, synced, time).is_some() {
             self.give(to, Input::Heard { store: from, boot });
         }
         if is_new {
@@ -77,17 +86,38 @@ impl World {
         self.schedule(again, Event::Watch { store, boot });
     }
 
+    /// How far the log of `store` is, as another server knows.
+    pub(crate) fn synced_of(&self, store: StoreId, by: StoreId) -> Option<u64> {
+        self.servers.get(&by)?.running.as_ref()?.detector.synced(store)
+    }
+
     /// `store` has a link to `to`.
     pub(super) fn linked(&mut self, store: StoreId, to: StoreId) {
         let now = self.now;
-        let Some(boot) = self.servers.get(&to).map(|s| s.boot) else { return };
+        let life = self.servers.get(&to).and_then(|s| Some((s.boot, s.running.as_ref()?.log_end)));
+        let Some((boot, end)) = life else { return };
         let Some(running) = self.servers.get_mut(&store).and_then(|s| s.running.as_mut()) else {
             return;
         };
         let time = Duration::from_nanos(running.clock.mono(now));
-        if running.detector.linked(to, boot, time) == Some(Sign::Returned) {
-            self.give(store, Input::Heard { store: to, boot });
+        match running.detector.linked(to, boot, end, time) {
+            Ok(sign) => {
+                running.disowned.remove(&to);
+                if sign == Some(Sign::Returned) {
+                    self.give(store, Input::Heard { store: to, boot });
+                }
+            }
+            Err(behind) => {
+                running.disowned.insert(to);
+                self.disown(store, to, behind);
+            }
         }
+    }
+
+    fn disown(&mut self, by: StoreId, store: StoreId, behind: Behind) {
+        self.trace.note(self.now, || format!("{by} disowns {store}: {behind:?}"));
+        self.give(by, Input::Died(store));
+        self.give(store, Input::Behind { by, behind });
     }
 
     pub(super) fn unlinked(&mut self, store: StoreId, from: StoreId) {

@@ -14,6 +14,8 @@ pub struct WalStatus {
     pub soft: u64,
     /// The size that it should not pass.
     pub cap: u64,
+    /// The highest position that is on stable storage.
+    pub synced: u64,
     /// How much room its disk has.
     pub room: RoomReport,
 }

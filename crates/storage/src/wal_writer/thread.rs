@@ -196,7 +196,8 @@ impl Thread {
         self.looked = Some(now);
         let room = self.wal.look_for_room(&*self.disk);
         let (used, soft, cap) = (self.wal.used(), self.wal.soft(), self.wal.cap());
-        self.queue.set_status(WalStatus { used, soft, cap, room });
+        let synced = self.wal.synced();
+        self.queue.set_status(WalStatus { used, soft, cap, synced, room });
         let retry = self.queue.options.retry;
         let known = match self.told {
             Some((told, at)) => told == room.room && (told == Room::Enough || now - at < retry),

@@ -1,0 +1,131 @@
+//! Disks that are rolled back to an older image, as with a machine that is restored.
+//!
+//! Whom they belong to does not know; the others must. They remember it only in memory, so nobody else forgets anything while
+//! this happens, and the victim is no store on which a replica votes alone: nobody could miss what it has lost.
+
+use std::io::IoSlice;
+use std::sync::Arc;
+
+use flotilla_disk::{Disk, DiskError, MemDisk, Seeded};
+use flotilla_host::{MILLISECOND, SECOND, Shard};
+use flotilla_raft::StoreId;
+
+use super::carry_out::{AGAIN, Faults, resolve, timer_of};
+use super::{FaultKind, FaultPlan, Who};
+use crate::world::World;
+
+/// In one plan of so many it happens.
+const RARE: u64 = 12;
+/// So long behind it nobody forgets anything.
+const SETTLES: u64 = 4 * SECOND;
+
+/// Adds it to some plans, and takes away what must not come with it.
+pub(crate) fn draw_roll_back(
+    random: &mut Seeded,
+    servers: u64,
+    lasts: u64,
+    faults: &mut Vec<FaultPlan>,
+) {
+    if !random.one_in(RARE) {
+        return;
+    }
+    let at = 2 * SECOND + random.below(lasts / 2);
+    let age = (500 + random.below(3_000)) * MILLISECOND;
+    let down = random.below(2_000) * MILLISECOND;
+    let who = match random.below(4) {
+        0 => Who::MetaLeader,
+        1 => Who::StreamLeader,
+        _ => Who::These(vec![StoreId(1 + random.below(servers))]),
+    };
+    faults.retain(|fault| fault.at > at + age + down + SETTLES || fault.kind.is_gentle());
+    faults.push(FaultPlan { at, kind: FaultKind::RollBack { who, age, down } });
+}
+
+impl FaultKind {
+    /// Nobody ends by it, or loses anything.
+    fn is_gentle(&self) -> bool {
+        matches!(
+            self,
+            Self::Pause { .. }
+                | Self::Partition { .. }
+                | Self::OneWay { .. }
+                | Self::Ring { .. }
+                | Self::Flapping { .. }
+                | Self::BadLinks { .. }
+                | Self::BrokenLinks { .. }
+                | Self::ClockJump { .. }
+                | Self::SlowDisk { .. }
+        )
+    }
+}
+
+impl Faults {
+    pub(super) fn roll_back(
+        &mut self,
+        fault: usize,
+        step: u64,
+        who: &Who,
+        (age, down): (u64, u64),
+        world: &mut World,
+    ) {
+        let image = self.images.remove(&fault).filter(|_| step > 0);
+        if let Some((store, image, end)) = image {
+            let can_be = may_be_rolled_back(store, world);
+            let known = world.stores().into_iter().filter(|other| *other != store);
+            let known = known.filter_map(|other| world.synced_of(store, other));
+            if can_be && known.min().is_some_and(|known| known > end) {
+                self.fired.insert(fault);
+                self.note_hurt(store, true, world);
+                world.kill(store);
+                if let Some(server) = world.servers.get_mut(&store) {
+                    (server.disk, server.rolled_back) = (Arc::new(image), true);
+                }
+                world.trace.note(world.now, || format!("the disk of {store} is rolled back"));
+                return self.restart_after(store, down, world);
+            }
+            if can_be {
+                self.images.insert(fault, (store, image, end));
+                return world.at(world.now + AGAIN, timer_of(fault, 1));
+            }
+        }
+        let victim = resolve(who, world).into_iter().find(|s| may_be_rolled_back(*s, world));
+        let image = victim.and_then(|store| Some((store, image_of(store, world)?)));
+        let Some((store, (image, end))) = image else {
+            return world.at(world.now + AGAIN, timer_of(fault, 0));
+        };
+        self.images.insert(fault, (store, image, end));
+        world.at(world.now + age, timer_of(fault, 1));
+    }
+}
+
+fn may_be_rolled_back(store: StoreId, world: &World) -> bool {
+    let alone = |shard: &Shard| shard.replicas().any(|view| view.membership.voters.len() < 2);
+    world.stores().into_iter().all(|store| world.runs(store))
+        && !world.shards(store).iter().any(alone)
+}
+
+/// The disk as it is now, and how far its log is.
+fn image_of(store: StoreId, world: &World) -> Option<(MemDisk, u64)> {
+    let server = world.servers.get(&store)?;
+    let end = server.running.as_ref()?.log.wal.synced();
+    Some((copy(&server.disk).ok()?, end))
+}
+
+fn copy(disk: &MemDisk) -> Result<MemDisk, DiskError> {
+    let image = MemDisk::new();
+    for path in disk.files() {
+        for (end, _) in path.match_indices('/') {
+            image.create_dir(&path[..end])?;
+        }
+        let file = image.create(&path)?;
+        let contents = disk.contents(&path).unwrap_or_default();
+        image.write_vectored_at(file, 0, &[IoSlice::new(&contents)])?;
+        image.sync_data(file)?;
+        image.close(file);
+        for (end, _) in path.match_indices('/') {
+            image.sync_dir(&path[..end])?;
+        }
+    }
+    image.sync_dir("")?;
+    Ok(image)
+}
