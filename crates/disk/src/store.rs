@@ -237,9 +237,9 @@ mod tests {
     fn other_versions_are_refused_and_left_alone() {
         let mut first = b"FLTSTORE\x01\0\x01\0\x02\0\0\0\x05\0\0\0\0\0\0\0".to_vec();
         first.extend_from_slice(b"\x22\x11\0\0\0\0\0\0\x33\0\0\0\0\0\0\0\x44\0\0\0\0\0\0\0xy");
-        let mut later = b"FLTSTORE\x03\0\x07\0\x32\0\0\0".to_vec();
+        let mut later = b"FLTSTORE\x04\0\x07\0\x32\0\0\0".to_vec();
         later.resize(0x32, 9);
-        for (mut bytes, version) in [(first, 1), (later, 3)] {
+        for (mut bytes, version) in [(first, 1), (later, 4)] {
             bytes.extend_from_slice(&xxh3_64(&bytes).to_le_bytes());
             for path in COPIES {
                 let disk = MemDisk::new();

@@ -258,7 +258,7 @@ mod tests {
         assert_eq!(detector.linked(A, 2, Some(24), ms(300)), behind);
         assert_eq!(detector.heard(A, 2, 1, 30, ms(400)), None, "its beats are not heard");
         assert_eq!(detector.linked(A, 2, Some(24), ms(500)), behind, "nor does it count later");
-        assert_eq!(run(&mut detector, 0, 1000), [(A, 950)]);
+        assert_eq!(run(&mut detector, 0, 1000), [(A, 900)]);
         // It knows, and takes part as one that lost its log; what it says from then on counts.
         assert_eq!(detector.linked(A, 3, None, ms(1100)), Ok(Some(Sign::Returned)));
         detector.heard(A, 3, 1, 5, ms(1200));

@@ -83,7 +83,7 @@ impl Hands {
         }
         if let Some(why) = output.fatal {
             log::error!("JetStream ends on this server: {why}");
-            self.tools.inboxes.close();
+            self.tools.inboxes.close_because(why);
         }
     }
 

@@ -1,6 +1,6 @@
 //! The ways into this server's shards.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use flotilla_host::{Addressee, Input, addressed, shard_of};
 use flotilla_raft::GroupId;
@@ -8,22 +8,27 @@ use flotilla_raft::GroupId;
 use crate::inbox::Inbox;
 
 /// The inboxes of all shards, in their order. There is at least one.
-pub(crate) struct Inboxes(Vec<Arc<Inbox>>);
+pub(crate) struct Inboxes {
+    inboxes: Vec<Arc<Inbox>>,
+    /// Why they were closed, where a shard said so.
+    why: OnceLock<String>,
+}
 
 impl Inboxes {
     /// For so many shards, of at least one.
     pub(crate) fn new(shards: usize) -> Self {
-        Self((0..shards.max(1)).map(|_| Arc::default()).collect())
+        let inboxes = (0..shards.max(1)).map(|_| Arc::default()).collect();
+        Self { inboxes, why: OnceLock::new() }
     }
 
     /// The inbox of the shard that drives `group`.
     pub(crate) fn of(&self, group: GroupId) -> &Arc<Inbox> {
-        &self.0[shard_of(group, self.0.len())]
+        &self.inboxes[shard_of(group, self.inboxes.len())]
     }
 
     /// All of them.
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Arc<Inbox>> {
-        self.0.iter()
+        self.inboxes.iter()
     }
 
     /// Gives an input to the shards that it is for. Returns whether all of them took it. What is the end of a shard's
@@ -31,10 +36,10 @@ impl Inboxes {
     pub(crate) fn tell(&self, input: Input) -> bool {
         match input.addressee() {
             Addressee::Group(group) => self.of(group).push(input),
-            Addressee::All => self.tell_each(&input, |each| (0..self.0.len()).for_each(each)),
+            Addressee::All => self.tell_each(&input, |each| (0..self.inboxes.len()).for_each(each)),
             Addressee::Frame => match &input {
                 Input::Bundle { frame, .. } => {
-                    self.tell_each(&input, |each| addressed(frame, self.0.len(), each))
+                    self.tell_each(&input, |each| addressed(frame, self.inboxes.len(), each))
                 }
                 _ => false,
             },
@@ -44,18 +49,30 @@ impl Inboxes {
 
     fn tell_each(&self, input: &Input, shards: impl FnOnce(&mut dyn FnMut(usize))) -> bool {
         let mut all = true;
-        shards(&mut |shard| all &= self.0[shard].push(input.clone()));
+        shards(&mut |shard| all &= self.inboxes[shard].push(input.clone()));
         all
     }
 
     /// Whether there is a shard that takes nothing any more.
     pub(crate) fn is_closed(&self) -> bool {
-        self.0.iter().any(|inbox| inbox.is_closed())
+        self.inboxes.iter().any(|inbox| inbox.is_closed())
+    }
+
+    /// Ends all shards' threads: one of them found out that this store must not go on.
+    pub(crate) fn close_because(&self, why: String) {
+        // The first reason is the one that counts.
+        drop(self.why.set(why));
+        self.close();
+    }
+
+    /// Why a shard closed them.
+    pub(crate) fn why_closed(&self) -> Option<&str> {
+        self.why.get().map(String::as_str)
     }
 
     /// Ends all shards' threads, each after the inputs that wait for it.
     pub(crate) fn close(&self) {
-        self.0.iter().for_each(|inbox| inbox.close());
+        self.inboxes.iter().for_each(|inbox| inbox.close());
     }
 }
 

@@ -380,7 +380,8 @@ impl JetStream {
     /// Why JetStream serves nothing any more, if so.
     #[must_use]
     pub fn failure(&self) -> Option<String> {
-        self.log_ended()
+        let why = self.inboxes.why_closed().map(str::to_owned);
+        why.or_else(|| self.log_ended())
             .or_else(|| self.shards.have_ended().then(|| "a shard has ended".to_owned()))
     }
 

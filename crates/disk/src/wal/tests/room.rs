@@ -117,7 +117,10 @@ fn a_log_above_its_cap_takes_nothing_new_long_before_it_is_full() {
     let mut index = 0;
     while wal.used() <= cap * 3 {
         index += 1;
-        append_entry(&disk, &mut wal, G, index);
+        let data = Bytes::from(vec![7; 8000]);
+        let mut batch = WalBatch::new();
+        batch.entries(G, R, &[Entry { data, ..entry(1, index) }]).unwrap();
+        wal.append(&disk, &[batch]).unwrap();
         let report = wal.look_for_room(&disk);
         assert!(!report.is_disk_full());
         if seen.last().is_some_and(|(room, _)| *room != report.room) {
