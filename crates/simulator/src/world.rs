@@ -16,7 +16,7 @@ use std::collections::BTreeMap;
 
 use flotilla_disk::Seeded;
 use flotilla_host::{Answer, Input, MILLISECOND, Notice, Output, Publish, Shard};
-use flotilla_raft::{GroupId, StoreId};
+use flotilla_raft::{GroupId, ReplicaId, StoreId};
 use flotilla_stream::Timestamp;
 
 pub use calls::CallNumber;
@@ -203,19 +203,24 @@ impl World {
         claims.iter().max_by_key(|(_, term)| **term).map(|(store, _)| *store)
     }
 
-    /// Whether the meta group has a leader, and a voter on every server.
+    /// Whether the meta group has a leader, and a voter on every server that takes part.
     #[must_use]
     pub fn meta_is_complete(&self) -> bool {
         let Some(leader) = self.leader(GroupId::META) else { return false };
         let mut views = self.shards(leader).iter().flat_map(Shard::replicas);
+        let takes_part = |replica: ReplicaId, store: StoreId| {
+            let mut views = self.shards(store).iter().flat_map(Shard::replicas);
+            views.any(|view| view.group == GroupId::META && view.replica == replica)
+        };
         views.any(|view| {
-            let voters = &view.membership.voters;
-            let stores = voters.iter().filter_map(|r| view.membership.store_of(*r));
+            let members = &view.membership;
+            let voters = members.voters.iter();
+            let voters = voters.filter_map(|r| Some((*r, members.store_of(*r)?)));
             view.group == GroupId::META
-                && !view.membership.is_joint()
-                && stores.filter(|store| self.servers.contains_key(store)).count()
+                && !members.is_joint()
+                && voters.filter(|(replica, store)| takes_part(*replica, *store)).count()
                     == self.servers.len()
-                && voters.len() == self.servers.len()
+                && members.voters.len() == self.servers.len()
         })
     }
 

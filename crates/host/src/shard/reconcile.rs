@@ -18,6 +18,8 @@ use crate::turn::After;
 
 /// How often everything is compared, whatever happened.
 const SWEEP: u64 = 5 * SECOND;
+/// How soon meta is told again of what is lost here, when nobody heard it.
+const ASK_AGAIN: u64 = SECOND / 2;
 /// Calls of the shard itself are told from those of clients by this bit.
 const OWN: u64 = 1 << 63;
 
@@ -312,6 +314,10 @@ impl Shard {
                 self.own_calls.insert(id.0, OwnCall::Applied { asked_at, index });
             }
             (Some(OwnCall::Barrier { .. }), _) => {}
+            (Some(OwnCall::Renew | OwnCall::ReportLost | OwnCall::Ids), None) => {
+                // Nobody leads meta, as far as is known. Until somebody hears of it, groups lack members.
+                self.next_sweep = self.next_sweep.min(self.cx.now.mono + ASK_AGAIN);
+            }
             (Some(OwnCall::Report(group)), _) => self.wake(group),
             (Some(OwnCall::Lead { group, term, epoch }), Some(Answer::Applied(_))) => {
                 let leads = self.replicas.get(group).filter(|r| r.is_serving());

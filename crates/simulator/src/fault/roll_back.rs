@@ -14,6 +14,9 @@ use super::carry_out::{AGAIN, Faults, resolve, timer_of};
 use super::{FaultKind, FaultPlan, Who};
 use crate::world::World;
 
+/// The step that looks for a victim again.
+const LOOK: u64 = 2;
+
 /// In one plan of so many it happens.
 const RARE: u64 = 12;
 /// So long behind it nobody forgets anything.
@@ -68,7 +71,7 @@ impl Faults {
         (age, down): (u64, u64),
         world: &mut World,
     ) {
-        let image = self.images.remove(&fault).filter(|_| step > 0);
+        let image = self.images.remove(&fault).filter(|_| step != 0);
         if let Some((store, image, end)) = image {
             let can_be = may_be_rolled_back(store, world);
             let known = world.stores().into_iter().filter(|other| *other != store);
@@ -91,7 +94,7 @@ impl Faults {
         let victim = resolve(who, world).into_iter().find(|s| may_be_rolled_back(*s, world));
         let image = victim.and_then(|store| Some((store, image_of(store, world)?)));
         let Some((store, (image, end))) = image else {
-            return world.at(world.now + AGAIN, timer_of(fault, 0));
+            return world.at(world.now + AGAIN, timer_of(fault, LOOK));
         };
         self.images.insert(fault, (store, image, end));
         world.at(world.now + age, timer_of(fault, 1));
