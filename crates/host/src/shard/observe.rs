@@ -85,7 +85,8 @@ fn view<'a, M: Machine>(replica: &'a Replica<M>, state: StateView<'a>) -> Replic
         awake: replica.awake,
         persisting: raft.is_persisting() || raft.has_ready(),
         hard_state: raft.hard_state(),
-        applied: raft.applied(),
+        // A state that came as a whole is the machine's before the log has it.
+        applied: raft.applied().max(replica.base.index),
         last_index: raft.last_index(),
         state_hash: replica.machine.state_hash(),
         membership: raft.membership(),
