@@ -176,6 +176,8 @@ pub struct Shard {
     waiting: BTreeSet<(Slot, ReplicaId)>,
     /// Replicas whose end is on its way to stable storage.
     ending: BTreeSet<ReplicaId>,
+    /// The end of a replica that never was waits to be confirmed, for the creations of others.
+    unconfirmed: bool,
     /// What is known contained everything that meta had committed at this time.
     meta_current_at: Option<u64>,
     /// Replicas that were destroyed, not yet confirmed to meta.
@@ -303,6 +305,7 @@ impl Shard {
             changed: BTreeSet::new(),
             waiting: BTreeSet::new(),
             ending: BTreeSet::new(),
+            unconfirmed: false,
             meta_current_at: None,
             destroyed: Vec::new(),
             ended: BTreeMap::new(),

@@ -157,7 +157,7 @@ impl Shard {
                 // One whose end is not on stable storage could come back, when nobody knows of it any more.
                 Action::Confirm { replica, .. }
                     if self.ending.contains(&replica) && !is_on(Mutation::ConfirmedBeforeSync) => {}
-                Action::Confirm { group, replica } => self.destroyed.push((group, replica)),
+                Action::Confirm { group, replica } => self.confirm_absent(group, replica),
                 Action::Missing { group, replica } => {
                     if self.ended.get(&group).is_none_or(|ended| ended.replica != replica) {
                         let reason = "nothing of it is here any more";
@@ -242,6 +242,28 @@ impl Shard {
         self.mending.remove(&group);
         self.repairs_of.remove(&group);
         self.catchup.remove(&group);
+    }
+
+    /// Meta may forget a replica that is not here. If it never was, it must not be created later, either: the next life may
+    /// begin with less of meta than this one knows, and find it wanted.
+    fn confirm_absent(&mut self, group: GroupId, replica: ReplicaId) {
+        let slot = group.slot();
+        if replica > self.created.get(slot) {
+            // It would make others of its slot pass for created that are not, or may yet get lost. It is looked at again.
+            let waiting = self.waiting.range((slot, ReplicaId::NONE)..).next();
+            let waits = waiting.is_some_and(|(other, _)| *other == slot);
+            if waits || self.created.get(slot) != self.durable.get(slot) {
+                self.unconfirmed = true;
+                return;
+            }
+            if let Err(error) = self.remember_created(group, replica) {
+                self.cx.notice(Notice::Text(format!("the store file cannot be written: {error}")));
+                return;
+            }
+            self.created.raise(slot, replica);
+            self.durable.raise(slot, replica);
+        }
+        self.destroyed.push((group, replica));
     }
 
     /// The log forgets the replica now; that it was created must not be forgotten with it. What goes with it into the

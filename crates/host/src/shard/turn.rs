@@ -124,6 +124,7 @@ impl Shard {
             After::Create { group, replica } => {
                 self.durable.raise(group.slot(), replica);
                 self.changed.insert(group);
+                self.reconcile_all |= std::mem::take(&mut self.unconfirmed);
             }
             After::Destroy { group, replica } => {
                 self.files.left(group);
