@@ -31,14 +31,13 @@ pub(super) async fn inject(
     hold: Duration,
 ) -> Result<Injected> {
     // All copies are there and complete: only then is one damaged copy within the promise.
-    let server = match arena.victim {
-        Some(server) => server,
-        None => {
-            let group = arena.group(LOG).await?;
-            let name = group.followers.first().context("a follower")?;
-            arena.index(name).context("no such server")?
-        }
+    let group = arena.group(LOG).await?;
+    let before = arena.victim.and_then(|victim| arena.name(victim).ok());
+    let name = match before.filter(|name| group.members().contains(name)) {
+        Some(name) => name,
+        None => group.followers.first().context("a follower")?.clone(),
     };
+    let server = arena.index(&name).context("no such server")?;
     let store = arena.store(server)?;
     let mut chance = Chance::new(arena.chance.bits());
     let file = eventually(PATIENCE, &format!("a file of class {class:?}"), async || {
@@ -68,7 +67,7 @@ pub(super) async fn remove(arena: &mut Arena, server: usize) -> Result<String> {
 }
 
 /// Asks the streams' leaders to make way for this server, so that what is damaged is asked for. A server that takes no
-/// part any more is refused, as it should be.
+/// part, or not yet again, is refused, as it should be.
 pub(crate) async fn lead(arena: &mut Arena, server: usize) -> bool {
     let Ok(name) = arena.name(server) else { return false };
     let mut leads = true;
@@ -86,10 +85,7 @@ pub(crate) async fn lead_elsewhere(arena: &mut Arena) {
     let damaged = arena.victim.and_then(|victim| arena.name(victim).ok());
     let Ok(group) = arena.group(LOG).await else { return };
     let mut members = group.members().into_iter();
-    let other = members.find(|member| {
-        let excused = arena.index(member).is_some_and(|index| arena.excused.contains(&index));
-        !excused && damaged.as_ref() != Some(member)
-    });
+    let other = members.find(|member| damaged.as_ref() != Some(member));
     if let Some(other) = other.and_then(|other| arena.index(&other)) {
         lead(arena, other).await;
     }
