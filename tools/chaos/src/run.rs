@@ -118,29 +118,29 @@ async fn go(options: &Options, plan: &Plan, ran: &mut Ran) -> Result<()> {
         stage.play(episode, ran).await;
     }
     load.stop_writing().await;
-    let mut leads = false;
-    if let Some(victim) = ran.arena.victim {
-        // What was damaged is asked for: all of it must be there again, also what nobody has read since.
-        leads = fault::lead(&mut ran.arena, victim).await;
-        let name = ran.arena.name(victim)?;
-        let text =
-            format!("{name}, which was damaged, {}", if leads { "leads" } else { "does not lead" });
+    // What was damaged is asked for: all of it must be there again, also what nobody has read since.
+    let led = fault::victim_leads(&mut ran.arena).await;
+    if ran.arena.victim.is_some() {
+        let text = match &led {
+            Ok(led) => format!("the damaged server leads {}", led.join(" ")),
+            Err(error) => format!("{error:#}"),
+        };
         let (at, number) = (recorder.now(), ran.faults.len());
         recorder.note(&Event::Fault { at, number, phase: Phase::Remark, text });
     }
     load.drain(&clients).await;
-    if leads {
-        for stream in [LOG, REGISTER] {
-            if let Err(error) = dump(&clients, &recorder, stream, true).await {
-                ran.unhealed.get_or_insert(format!("while the damaged one leads: {error:#}"));
-            }
-        }
-        fault::lead_elsewhere(&mut ran.arena).await;
+    let read = async |stream, damaged| dump(&clients, &recorder, stream, damaged).await;
+    let mut wrong = Vec::new();
+    for &stream in led.as_deref().unwrap_or_default() {
+        wrong.extend(read(stream, true).await.err());
+        wrong.extend(fault::lead_elsewhere(&mut ran.arena, stream).await.err());
     }
+    wrong.extend(led.err());
     for stream in [LOG, REGISTER] {
-        if let Err(error) = dump(&clients, &recorder, stream, false).await {
-            ran.unhealed.get_or_insert(format!("{error:#}"));
-        }
+        wrong.extend(read(stream, false).await.err());
+    }
+    if let Some(error) = wrong.first() {
+        ran.unhealed.get_or_insert(format!("in the end: {error:#}"));
     }
     recorder.finish()
 }
