@@ -95,16 +95,19 @@ impl Dice {
             beside.iter().filter(|kind| self.kinds.contains(kind)).copied().collect();
         let kind = self.chance.pick(&kinds).copied()?;
         let mut act = self.act(kind);
-        if let (Act::Kill(whom) | Act::Pause(whom) | Act::Power(whom), Act::Link(_, weather)) =
-            (first, &mut act)
+        if matches!(first, Act::Kill(Whom::All) | Act::Pause(Whom::All) | Act::Power(Whom::All)) {
+            return None;
+        }
+        // Whoever is down sends nothing: what its link does must show in what the others send.
+        let is_down = matches!(
+            first,
+            Act::Kill(_) | Act::Pause(_) | Act::Power(_) | Act::Damage { running: false, .. }
+        );
+        if let Act::Link(_, weather) = &mut act
+            && is_down
+            && matches!(weather, Weather::Mute | Weather::CutFromNext | Weather::Deaf)
         {
-            if *whom == Whom::All {
-                return None;
-            }
-            // Whoever is down sends nothing: what its link does must show in what the others send.
-            if matches!(weather, Weather::Mute | Weather::CutFromNext | Weather::Deaf) {
-                *weather = Weather::Isolated;
-            }
+            *weather = Weather::Isolated;
         }
         Some(act)
     }
