@@ -1,6 +1,5 @@
 //! Where it happens: the servers, the bad network between them, the disks below them, and clients of them.
 
-use std::collections::BTreeSet;
 use std::fmt;
 use std::net::Ipv4Addr;
 use std::path::PathBuf;
@@ -33,9 +32,7 @@ pub struct Arena {
     pub(crate) disks: PowerSupply,
     clients: Vec<Client>,
     asked: usize,
-    /// Servers that are damaged and did not heal: nobody waits for them any more.
-    pub(crate) excused: BTreeSet<usize>,
-    /// The one server of this run whose files are damaged.
+    /// The server whose files were damaged.
     pub(crate) victim: Option<usize>,
     /// For what only shows itself in the run: which byte of which file.
     pub(crate) chance: Chance,
@@ -72,14 +69,12 @@ impl Arena {
             clients.push(connect(&urls).await?);
             urls.rotate_left(1);
         }
-        let excused = BTreeSet::new();
         Ok(Some(Self {
             cluster,
             relay,
             disks,
             clients,
             asked: 0,
-            excused,
             victim: None,
             chance: Chance::new(seed),
         }))
@@ -163,9 +158,6 @@ impl Arena {
     pub(crate) async fn ailments(&mut self, replicas: usize) -> Ailments {
         let mut ailments = Ailments::new();
         for index in 0..self.cluster.servers().len() {
-            if self.excused.contains(&index) {
-                continue;
-            }
             let server = &mut self.cluster.servers_mut()[index];
             let ended = server.has_ended().unwrap_or(true) || !server.is_running();
             match server.health().await {
@@ -178,8 +170,6 @@ impl Arena {
                 None => ailments.push(format!("{} does not say how it is", server.name())),
             }
         }
-        let excused: BTreeSet<String> =
-            self.excused.iter().filter_map(|server| self.name(*server).ok()).collect();
         let apis = [
             format!("STREAM.INFO.{LOG}"),
             format!("STREAM.INFO.{REGISTER}"),
@@ -198,9 +188,6 @@ impl Arena {
                     }
                     for follower in followers["replicas"].as_array().into_iter().flatten() {
                         let name = follower["name"].as_str().unwrap_or_default();
-                        if excused.contains(name) {
-                            continue;
-                        }
                         let lag = follower["lag"].as_u64().unwrap_or(0);
                         if follower["offline"] == true || lag > MOST_LAG {
                             ailments.push(format!("{api}: {name} is offline or far behind: {lag}"));

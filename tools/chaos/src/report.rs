@@ -28,7 +28,7 @@ pub struct FaultLine {
     pub lost: usize,
     /// The longest time in which nobody was acknowledged anything, in seconds.
     pub gap: f64,
-    /// From its end until everything was whole, in seconds; nothing if that did not come.
+    /// From the end of the last fault of its episode until everything was whole, in seconds; nothing if that did not come.
     pub healed: Option<f64>,
     /// Why it did not fire.
     pub failure: Option<String>,
@@ -196,6 +196,9 @@ fn line(
     let begun = injected.map_or(0, |step| step.at);
     let removed = step(Phase::Removed).map(|step| step.at);
     let healed = step(Phase::Healed).map(|step| step.at);
+    // Another fault of the episode may have stayed longer: before its end nothing can be whole.
+    let removals = history.faults.iter().filter(|step| step.phase == Phase::Removed);
+    let last_removed = |healed| removals.map(|step| step.at).filter(|at| *at <= healed).max();
     let over = healed.or(step(Phase::NotHealed).map(|step| step.at)).unwrap_or(begun);
     let within = |at: Micros| (begun..=over).contains(&at);
     let lost = findings.iter().filter(|finding| {
@@ -212,9 +215,9 @@ fn line(
         acknowledged: times.iter().filter(|at| within(**at)).count(),
         lost: lost.count(),
         gap: seconds(longest_gap(times, begun, over)),
-        healed: healed
-            .zip(removed)
-            .map(|(healed, removed)| seconds(healed.saturating_sub(removed))),
+        healed: healed.zip(removed).map(|(healed, removed)| {
+            seconds(healed.saturating_sub(last_removed(healed).unwrap_or(removed)))
+        }),
         failure: done.failure.clone(),
     }
 }
@@ -282,6 +285,7 @@ fn spread(mut values: Vec<f64>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::history::FaultStep;
 
     #[test]
     fn gaps_count_where_they_touch_the_fault() {
@@ -290,6 +294,32 @@ mod tests {
         assert_eq!(longest_gap(&times, 55, 58), 10);
         assert_eq!(longest_gap(&times, 58, 70), 140);
         assert_eq!(longest_gap(&[], 1, 2), 0);
+    }
+
+    #[test]
+    fn healing_begins_when_the_last_fault_of_an_episode_ends() {
+        use Phase::{Healed, Injected, Removed};
+        let steps = [
+            (1, 1, Injected),
+            (2, 2, Injected),
+            (3, 2, Removed),
+            (7, 1, Removed),
+            (9, 1, Healed),
+            (9, 2, Healed),
+            (10, 3, Injected),
+            (20, 3, Removed),
+            (24, 3, Healed),
+        ];
+        let mut history = History::default();
+        for (at, number, phase) in steps {
+            let (at, text) = (at * 1_000_000, String::new());
+            history.faults.push(FaultStep { at, number, phase, text });
+        }
+        let healed = [1, 2, 3].map(|number| {
+            let done = Done { what: String::new(), failure: None };
+            line(&history, &[], &[], number, &done).healed
+        });
+        assert_eq!(healed, [Some(2.0), Some(2.0), Some(4.0)]);
     }
 
     #[test]

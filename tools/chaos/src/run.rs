@@ -18,8 +18,6 @@ use crate::plan::{Episode, Fault, Kind, Plan};
 
 /// How long everything may take to be whole again.
 const HEALING: Duration = Duration::from_secs(60);
-/// How long a damaged server is waited for, which is not promised to heal.
-const HOPE: Duration = Duration::from_secs(10);
 /// Between two looks at what is not whole.
 const LOOK: Duration = Duration::from_millis(50);
 /// Acknowledgments before the first fault: a load that does nothing would prove nothing.
@@ -108,7 +106,7 @@ async fn go(options: &Options, plan: &Plan, ran: &mut Ran) -> Result<()> {
     let clients = ran.arena.clients().to_vec();
     let mut load = Load::start(&clients, &recorder, options.pace);
     let mut stage = Stage { recorder: recorder.clone(), replicas: plan.replicas };
-    let ailments = stage.heal(&mut ran.arena, HEALING, PROGRESS).await;
+    let ailments = stage.heal(&mut ran.arena, PROGRESS).await;
     ensure!(ailments.is_empty(), "not whole before the first fault: {}", ailments.join("; "));
 
     let end = Instant::now() + options.length;
@@ -120,28 +118,29 @@ async fn go(options: &Options, plan: &Plan, ran: &mut Ran) -> Result<()> {
         stage.play(episode, ran).await;
     }
     load.stop_writing().await;
-    let mut leads = false;
-    if let Some(victim) = ran.arena.victim {
-        // What is damaged is asked for: if it serves at all, it must serve what was written.
-        leads = fault::lead(&mut ran.arena, victim).await;
-        let name = ran.arena.name(victim)?;
-        let text =
-            format!("{name}, which was damaged, {}", if leads { "leads" } else { "does not lead" });
+    // What was damaged is asked for: all of it must be there again, also what nobody has read since.
+    let led = fault::victim_leads(&mut ran.arena).await;
+    if ran.arena.victim.is_some() {
+        let text = match &led {
+            Ok(led) => format!("the damaged server leads {}", led.join(" ")),
+            Err(error) => format!("{error:#}"),
+        };
         let (at, number) = (recorder.now(), ran.faults.len());
         recorder.note(&Event::Fault { at, number, phase: Phase::Remark, text });
     }
     load.drain(&clients).await;
-    if leads {
-        for stream in [LOG, REGISTER] {
-            // Whether it could be read to its end is in the history.
-            let _ = dump(&clients, &recorder, stream, true).await;
-        }
-        fault::lead_elsewhere(&mut ran.arena).await;
+    let read = async |stream, damaged| dump(&clients, &recorder, stream, damaged).await;
+    let mut wrong = Vec::new();
+    for &stream in led.as_deref().unwrap_or_default() {
+        wrong.extend(read(stream, true).await.err());
+        wrong.extend(fault::lead_elsewhere(&mut ran.arena, stream).await.err());
     }
+    wrong.extend(led.err());
     for stream in [LOG, REGISTER] {
-        if let Err(error) = dump(&clients, &recorder, stream, false).await {
-            ran.unhealed.get_or_insert(format!("{error:#}"));
-        }
+        wrong.extend(read(stream, false).await.err());
+    }
+    if let Some(error) = wrong.first() {
+        ran.unhealed.get_or_insert(format!("in the end: {error:#}"));
     }
     recorder.finish()
 }
@@ -212,20 +211,10 @@ impl Stage {
         self.settle(episode, first, ran).await;
     }
 
-    /// Waits until everything is whole, as far as it is expected to be.
+    /// Waits until everything is whole.
     async fn settle(&mut self, episode: &Episode, first: usize, ran: &mut Ran) {
-        let damage = episode.faults.iter().find(|fault| !fault.act.expectation().heals);
-        let patience = if damage.is_some() { HOPE } else { HEALING };
-        let mut ailments = self.heal(&mut ran.arena, patience, 1).await;
+        let ailments = self.heal(&mut ran.arena, 1).await;
         let mut phase = Phase::Healed;
-        if let Some(victim) = ran.arena.victim.filter(|_| damage.is_some() && !ailments.is_empty())
-        {
-            phase = Phase::NotHealed;
-            let text = ailments.join("; ");
-            ran.arena.excused.insert(victim);
-            ailments = self.heal(&mut ran.arena, HEALING, 1).await;
-            eprintln!("  not healed, and not yet promised to: {text}");
-        }
         if !ailments.is_empty() {
             phase = Phase::NotHealed;
             ran.unhealed = Some(ailments.join("; "));
@@ -237,8 +226,8 @@ impl Stage {
     }
 
     /// Looks until nothing ails and so many more messages were acknowledged; what ails in the end.
-    async fn heal(&self, arena: &mut Arena, patience: Duration, progress: u64) -> Ailments {
-        let deadline = Instant::now() + patience;
+    async fn heal(&self, arena: &mut Arena, progress: u64) -> Ailments {
+        let deadline = Instant::now() + HEALING;
         let goal = self.recorder.acknowledged() + progress;
         loop {
             let mut ailments = arena.ailments(self.replicas).await;

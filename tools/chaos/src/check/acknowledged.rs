@@ -63,18 +63,22 @@ fn told(history: &History) -> BTreeMap<&str, Told<'_>> {
 }
 
 impl Told<'_> {
-    /// What a damaged server, while it led, gave wrongly or said was not there. An error is honest.
+    /// What a server whose files were damaged, while it led, gave wrongly or not at all.
     fn denied(&self, stream: &str, dump: &Dump) -> Vec<Finding> {
         let mut findings = Vec::new();
         for (at, name, sequence) in &self.acknowledged {
-            let unknown = dump.unreadable.contains_key(sequence)
-                || self.deletion_begun.contains(sequence)
+            let unknown = self.deletion_begun.contains(sequence)
                 || dump.end.is_none_or(|(last, _)| last < *sequence);
-            let what = match dump.held.get(sequence) {
-                Some(held) if held.name == *name && held.intact => continue,
-                Some(held) => format!("{} was given for {name}, at {stream} {sequence}", held.name),
-                None if unknown => continue,
-                None => format!("{name}, at {stream} {sequence}, was said not to be there"),
+            let what = match (dump.held.get(sequence), dump.unreadable.get(sequence)) {
+                (Some(held), _) if held.name == *name && held.intact => continue,
+                (Some(held), _) => {
+                    format!("{} was given for {name}, at {stream} {sequence}", held.name)
+                }
+                (None, Some(error)) => {
+                    format!("{name}, at {stream} {sequence}, cannot be read: {error}")
+                }
+                (None, None) if unknown => continue,
+                (None, None) => format!("{name}, at {stream} {sequence}, was said not to be there"),
             };
             findings.push(Finding::new(Invariant::Damage, *at, what));
         }
@@ -154,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn a_damaged_server_may_give_an_error_and_may_not_deny() {
+    fn a_server_that_was_damaged_gives_everything_again() {
         let read = |messages: &[(u64, &str)]| {
             let mut history = story().held(&[(1, "a"), (2, "b")]);
             let dump = story().held_up_to(messages, 2).dumps.remove(STREAM);
@@ -164,10 +168,10 @@ mod tests {
         assert_eq!(broken(&read(&[(1, "a"), (2, "b")])), []);
         assert_eq!(broken(&read(&[(1, "a")])), [Invariant::Damage]);
         assert_eq!(broken(&read(&[(1, "a"), (2, "b!")])), [Invariant::Damage]);
-        let mut honest = read(&[(1, "a")]);
-        let dump = honest.damaged.get_mut(STREAM).unwrap();
+        let mut unread = read(&[(1, "a")]);
+        let dump = unread.damaged.get_mut(STREAM).unwrap();
         dump.unreadable.insert(2, "damaged".to_owned());
-        assert_eq!(broken(&honest), []);
+        assert_eq!(broken(&unread), [Invariant::Damage]);
     }
 
     #[test]

@@ -23,7 +23,7 @@ use crate::history::History;
 pub enum Invariant {
     /// I1: what was acknowledged is readable at its sequence, unless a deletion explains its absence.
     Acknowledged,
-    /// I15: a server whose files are damaged says so, or takes no part; it does not say that nothing was there.
+    /// I15: a server whose files were damaged has everything again; it never says that nothing was there.
     Damage,
     /// I2: nothing is served that nobody sent, or not as it was sent.
     Unaltered,
@@ -43,7 +43,7 @@ impl fmt::Display for Invariant {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.pad(match self {
             Self::Acknowledged => "I1 acknowledged and lost",
-            Self::Damage => "I15 denied by a damaged server",
+            Self::Damage => "I15 not given by a damaged server",
             Self::Unaltered => "I2 altered or never sent",
             Self::Sequences => "I3 sequences",
             Self::Consumer => "I6 consumer",

@@ -20,6 +20,9 @@ use crate::plan::{FileClass, Harm};
 
 /// How long a file of the wanted class may take to appear.
 const PATIENCE: Duration = Duration::from_secs(15);
+/// How long a server may take to lead that has nothing else to do, and before it is asked again.
+const LEADING: Duration = Duration::from_secs(10);
+const HANDOVER: Duration = Duration::from_millis(300);
 const PAGE: usize = 4_096;
 const SECTOR: usize = 512;
 
@@ -31,14 +34,13 @@ pub(super) async fn inject(
     hold: Duration,
 ) -> Result<Injected> {
     // All copies are there and complete: only then is one damaged copy within the promise.
-    let server = match arena.victim {
-        Some(server) => server,
-        None => {
-            let group = arena.group(LOG).await?;
-            let name = group.followers.first().context("a follower")?;
-            arena.index(name).context("no such server")?
-        }
+    let group = arena.group(LOG).await?;
+    let before = arena.victim.and_then(|victim| arena.name(victim).ok());
+    let name = match before.filter(|name| group.members().contains(name)) {
+        Some(name) => name,
+        None => group.followers.first().context("a follower")?.clone(),
     };
+    let server = arena.index(&name).context("no such server")?;
     let store = arena.store(server)?;
     let mut chance = Chance::new(arena.chance.bits());
     let file = eventually(PATIENCE, &format!("a file of class {class:?}"), async || {
@@ -51,7 +53,10 @@ pub(super) async fn inject(
     let what = damage(&file, harm, &mut chance)?;
     arena.victim = Some(server);
     if running {
-        lead(arena, server).await;
+        for stream in [LOG, REGISTER] {
+            // Who has met the damage may refuse, as it should.
+            let _ = lead(arena, server, stream).await;
+        }
     } else {
         sleep(hold.min(Duration::from_secs(1))).await;
     }
@@ -67,32 +72,49 @@ pub(super) async fn remove(arena: &mut Arena, server: usize) -> Result<String> {
     Ok(format!("{} started", arena.name(server)?))
 }
 
-/// Asks the streams' leaders to make way for this server, so that what is damaged is asked for. A server that takes no
-/// part any more is refused, as it should be.
-pub(crate) async fn lead(arena: &mut Arena, server: usize) -> bool {
-    let Ok(name) = arena.name(server) else { return false };
-    let mut leads = true;
-    for stream in [LOG, REGISTER] {
+/// Asks a stream's leader to make way for this server, so that what is damaged is asked for, until it has.
+///
+/// # Errors
+/// It did not come to lead.
+pub(crate) async fn lead(arena: &mut Arena, server: usize, stream: &str) -> Result<()> {
+    let name = arena.name(server)?;
+    let body = json!({ "placement": { "preferred": name } });
+    eventually(LEADING, &format!("{name} to lead {stream}"), async || {
+        if arena.group(stream).await?.leader == name {
+            return Ok(Some(()));
+        }
         let client = arena.client();
-        let body = json!({ "placement": { "preferred": name } });
-        let _ = request(&client, &format!("STREAM.LEADER.STEPDOWN.{stream}"), &body).await;
-        leads &= arena.group(stream).await.is_ok_and(|group| group.leader == name);
+        request(&client, &format!("STREAM.LEADER.STEPDOWN.{stream}"), &body).await?;
+        sleep(HANDOVER).await;
+        Ok(None)
+    })
+    .await
+}
+
+/// Makes the server whose files were damaged lead what it has replicas of. Returns these streams.
+///
+/// # Errors
+/// It has a replica and cannot lead.
+pub(crate) async fn victim_leads(arena: &mut Arena) -> Result<Vec<&'static str>> {
+    let mut led = Vec::new();
+    let Some(victim) = arena.victim else { return Ok(led) };
+    let name = arena.name(victim)?;
+    for stream in [LOG, REGISTER] {
+        if arena.group(stream).await?.members().contains(&name) {
+            lead(arena, victim, stream).await?;
+            led.push(stream);
+        }
     }
-    leads
+    Ok(led)
 }
 
 /// Asks the damaged server to make way, so that another one is read from.
-pub(crate) async fn lead_elsewhere(arena: &mut Arena) {
+pub(crate) async fn lead_elsewhere(arena: &mut Arena, stream: &str) -> Result<()> {
     let damaged = arena.victim.and_then(|victim| arena.name(victim).ok());
-    let Ok(group) = arena.group(LOG).await else { return };
-    let mut members = group.members().into_iter();
-    let other = members.find(|member| {
-        let excused = arena.index(member).is_some_and(|index| arena.excused.contains(&index));
-        !excused && damaged.as_ref() != Some(member)
-    });
-    if let Some(other) = other.and_then(|other| arena.index(&other)) {
-        lead(arena, other).await;
-    }
+    let members = arena.group(stream).await?.members();
+    let other = members.iter().find(|member| damaged.as_ref() != Some(*member));
+    let other = other.and_then(|other| arena.index(other)).context("another member")?;
+    lead(arena, other, stream).await
 }
 
 /// The files of a class, the oldest first.

@@ -10,7 +10,7 @@ mod power;
 mod rolling;
 
 use anyhow::Result;
-pub(crate) use damage::{damage, lead, lead_elsewhere};
+pub(crate) use damage::{damage, lead_elsewhere, victim_leads};
 
 use crate::arena::Arena;
 use crate::plan::{Act, Fault};

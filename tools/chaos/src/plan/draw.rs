@@ -15,7 +15,8 @@ impl Plan {
         let mut chance = Chance::new(options.seed);
         let servers = options.servers;
         let replicas = if servers >= 5 && chance.happens(0.5) { 5 } else { 3 };
-        let mut dice = Dice { chance, servers, replicas, kinds: options.kinds.clone() };
+        let kinds = options.kinds.clone();
+        let mut dice = Dice { chance, servers, replicas, kinds, damaged: false };
         let mut episodes = Vec::new();
         while episodes.len() < EPISODES && !dice.kinds.is_empty() {
             episodes.push(dice.episode());
@@ -24,8 +25,8 @@ impl Plan {
     }
 }
 
-/// Every harm to every class of file, while its server is down and while it runs: a plan for each, for a damaged server
-/// may be out for good.
+/// Every harm to every class of file, while its server is down and while it runs: a plan for each, so that what one
+/// of them leaves behind is not taken for the next one's.
 #[must_use]
 pub fn damage(first_seed: u64, servers: usize) -> Vec<Plan> {
     let mut plans = Vec::new();
@@ -50,6 +51,8 @@ struct Dice {
     servers: usize,
     replicas: usize,
     kinds: Vec<Kind>,
+    /// Whether a copy may hold damage that nobody has read yet.
+    damaged: bool,
 }
 
 impl Dice {
@@ -57,8 +60,11 @@ impl Dice {
         let kind = self.chance.pick(&self.kinds).copied().unwrap_or(Kind::Kill);
         let act = self.act(kind);
         if matches!(kind, Kind::DamageDown | Kind::DamageRunning) {
-            // A damaged replica may be out for good: moving others around it would be about something else.
-            self.kinds.retain(|kind| *kind != Kind::Membership);
+            self.damaged = true;
+            if self.servers == 3 {
+                // There one copy is all that a change could leave.
+                self.kinds.retain(|kind| *kind != Kind::Membership);
+            }
         }
         let mut faults = vec![self.fault(act)];
         if let Some(second) = self.second(&act).filter(|_| self.chance.happens(0.5)) {
@@ -89,16 +95,19 @@ impl Dice {
             beside.iter().filter(|kind| self.kinds.contains(kind)).copied().collect();
         let kind = self.chance.pick(&kinds).copied()?;
         let mut act = self.act(kind);
-        if let (Act::Kill(whom) | Act::Pause(whom) | Act::Power(whom), Act::Link(_, weather)) =
-            (first, &mut act)
+        if matches!(first, Act::Kill(Whom::All) | Act::Pause(Whom::All) | Act::Power(Whom::All)) {
+            return None;
+        }
+        // Whoever is down sends nothing: what its link does must show in what the others send.
+        let is_down = matches!(
+            first,
+            Act::Kill(_) | Act::Pause(_) | Act::Power(_) | Act::Damage { running: false, .. }
+        );
+        if let Act::Link(_, weather) = &mut act
+            && is_down
+            && matches!(weather, Weather::Mute | Weather::CutFromNext | Weather::Deaf)
         {
-            if *whom == Whom::All {
-                return None;
-            }
-            // Whoever is down sends nothing: what its link does must show in what the others send.
-            if matches!(weather, Weather::Mute | Weather::CutFromNext | Weather::Deaf) {
-                *weather = Weather::Isolated;
-            }
+            *weather = Weather::Isolated;
         }
         Some(act)
     }
@@ -139,13 +148,17 @@ impl Dice {
             }
             Kind::Rolling => Act::Rolling,
             Kind::Membership => {
-                if self.servers > self.replicas && self.chance.happens(0.5) {
-                    return Act::RemovePeer;
-                }
+                // Damage in a segment is found when it is read. If its copy is the only one by then, nobody can repair it.
+                let fewest = if self.damaged { 3 } else { 1 };
                 let sizes: Vec<usize> = [1, 3, 5]
                     .into_iter()
-                    .filter(|size| *size <= self.servers && *size != self.replicas)
+                    .filter(|size| (fewest..=self.servers).contains(size))
+                    .filter(|size| *size != self.replicas)
                     .collect();
+                let spare = self.servers > self.replicas;
+                if spare && (sizes.is_empty() || self.chance.happens(0.5)) {
+                    return Act::RemovePeer;
+                }
                 Act::Scale(self.chance.pick(&sizes).copied().unwrap_or(1))
             }
         }
@@ -210,13 +223,17 @@ mod tests {
     }
 
     #[test]
-    fn nobody_is_moved_around_a_damaged_replica() {
-        for seed in 0..50 {
-            let plan = plan(seed, 4, Kind::value_variants());
-            let kinds = plan.episodes.iter().map(|episode| episode.faults[0].act.kind());
-            let damaged = |kind: &Kind| matches!(kind, Kind::DamageDown | Kind::DamageRunning);
-            let after: Vec<Kind> = kinds.skip_while(|kind| !damaged(kind)).collect();
-            assert!(!after.contains(&Kind::Membership), "seed {seed}");
+    fn a_copy_that_was_damaged_is_never_left_alone() {
+        let mut changes = 0;
+        for (seed, servers) in (0..150).zip([3, 4, 5].into_iter().cycle()) {
+            let plan = plan(seed, servers, Kind::value_variants());
+            let acts = plan.episodes.iter().map(|episode| episode.faults[0].act);
+            let after = acts.skip_while(|act| !matches!(act, Act::Damage { .. }));
+            for act in after.filter(|act| act.kind() == Kind::Membership) {
+                assert_ne!(act, Act::Scale(1), "seed {seed}");
+                changes += 1;
+            }
         }
+        assert!(changes > 0);
     }
 }

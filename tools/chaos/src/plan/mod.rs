@@ -119,8 +119,9 @@ pub enum Act {
     HungDisk(Whom),
     /// Links of one server are bad; perfect in the end.
     Link(usize, Weather),
-    /// A file is damaged, of a server that is down (started in the end) or runs (restarted in the end). It is always the
-    /// same server of a run: damage to more copies than one is another promise.
+    /// A file is damaged, of a server that is down (started in the end) or runs (restarted in the end). It is the same
+    /// server again as long as it holds a replica: damage to more copies than one is another promise, and damage in a
+    /// segment waits until somebody reads there.
     Damage {
         /// Which file.
         class: FileClass,
@@ -137,22 +138,7 @@ pub enum Act {
     Scale(usize),
 }
 
-/// What a fault is allowed to leave behind. Losing something is never allowed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-pub struct Expectation {
-    /// Whether everything must be whole again afterwards.
-    pub heals: bool,
-}
-
 impl Act {
-    /// What must hold after this fault.
-    #[must_use]
-    pub fn expectation(&self) -> Expectation {
-        // A replica whose files are damaged takes no part any more, and says so; it is not repaired from its peers yet.
-        // When it is, this becomes true for all.
-        Expectation { heals: !matches!(self, Self::Damage { .. }) }
-    }
-
     /// Its kind.
     #[must_use]
     pub fn kind(&self) -> Kind {
