@@ -73,7 +73,9 @@ impl Invariant for Raft {
         }
         self.check_restart(*boot, view).map_err(|what| format!("{}: {what}", who()))?;
         let committed = self.committed.entry(group).or_default();
-        if view.role == Role::Leader {
+        // Who votes alone leads at once, and says nothing before its vote is on stable storage: if it never gets there, nobody
+        // led.
+        if view.role == Role::Leader && (view.serves || !view.persisting) {
             let leader = *self.leaders.entry((group, term)).or_insert(replica);
             if leader != replica {
                 return Err(format!("{} leads in term {term}, and so does {leader}", who()));
