@@ -48,6 +48,8 @@ pub(crate) struct StreamMachine {
     pub(crate) removed_at: u64,
     /// A message that the index has cannot be read here: somebody else is to lead.
     pub(crate) unreadable: bool,
+    /// Messages to be erased from the disk, and where in the log they were removed, ascending.
+    erasures: Vec<(u64, u64)>,
     /// Whether an entry that moves time is on its way.
     expiring: bool,
     /// Whether a configuration is on its way.
@@ -90,6 +92,7 @@ impl StreamMachine {
             removed: Vec::new(),
             removed_at: 0,
             unreadable: false,
+            erasures: Vec::new(),
             expiring: false,
             updating: false,
             led_since: None,

@@ -245,7 +245,9 @@ impl Shard {
                 stream.machine.removed_at = stream.raft.applied();
             }
             stream.make_way(&mut self.cx);
-            let wanted = std::mem::take(&mut stream.wants_base) || stream.can_make_room(&self.cx);
+            let wanted = std::mem::take(&mut stream.wants_base)
+                || stream.has_to_erase()
+                || stream.can_make_room(&self.cx);
             stream.checkpoint(wanted, &mut self.cx);
             self.tell_consumers(group);
             return Ok(());

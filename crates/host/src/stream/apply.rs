@@ -34,7 +34,7 @@ impl Machine for StreamMachine {
         for record in &applied.stored {
             self.store(record, cx);
         }
-        self.remove(&applied, cx);
+        self.remove(&applied, entry.index);
         if let Some(owed) = self.settle(entry, leads, cx) {
             match owed {
                 Owed::Acks(replies, _) => self.acknowledge(replies, &applied.outcomes, cx),
@@ -139,16 +139,26 @@ impl StreamMachine {
         owed
     }
 
-    fn remove(&mut self, applied: &flotilla_stream::Applied, cx: &mut Cx) {
+    fn remove(&mut self, applied: &flotilla_stream::Applied, index: u64) {
         let first = self.stream.first_seq();
         if !applied.removed.is_empty() && first > 0 {
             self.segments.remove_through(first - 1);
         }
         if let Some(ChangeOutcome::Deleted { seq, erase: true }) = applied.change {
+            self.erasures.push((index, seq));
+        }
+    }
+
+    /// Erases what the state at `index`, which is on stable storage, does not name any more. Not before: a crash within or
+    /// behind the erasure would leave a state that names a message which is not there.
+    pub(super) fn erase_through(&mut self, index: u64, cx: &mut Cx) {
+        let later = self.erasures.partition_point(|(removed_at, _)| *removed_at <= index);
+        for (_, seq) in self.erasures.drain(..later) {
             match self.segments.erase(&*cx.disk, seq) {
                 Ok(job) => cx.out.jobs.extend(job),
                 Err(error) => {
-                    let text = format!("{}: message {seq} is not erased: {error}", self.name());
+                    let text =
+                        format!("group {}: message {seq} is not erased: {error}", self.group);
                     cx.notice(Notice::Text(text));
                 }
             }

@@ -49,6 +49,11 @@ impl Replica<StreamMachine> {
         self.flush(cx);
     }
 
+    /// Whether something waits for a state on stable storage in which it is removed.
+    pub(crate) fn has_to_erase(&self) -> bool {
+        !self.machine.erasures.is_empty()
+    }
+
     /// Begins again what failed, if it is time. Returns when it is: the log may wait for it, and may not ask twice.
     pub(crate) fn retry_checkpoint(&mut self, cx: &mut Cx) -> Option<u64> {
         let at = self.machine.checkpoint.again?;
@@ -103,6 +108,7 @@ impl Replica<StreamMachine> {
             // One that was not sealed when its last message went may be by now, or damaged.
             self.machine.segments.remove_through(removed);
             cx.out.jobs.extend(self.machine.segments.take_removals(removed));
+            self.machine.erase_through(index, cx);
             self.checkpoint(false, cx);
         }
     }
