@@ -4,7 +4,7 @@
 //! The reference turns JetStream off on a server whose disk is full; the test is about Flotilla alone.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use async_nats::Client;
@@ -74,7 +74,12 @@ async fn check(client: &Client, stream: &str, held: &BTreeMap<u64, Bytes>) -> Re
 /// A stream of one replica on each server: its name and the server's number.
 async fn one_on_each(client: &Client, servers: usize) -> Result<Vec<String>> {
     let mut on = vec![None; servers];
-    for n in 0..servers * 8 {
+    // A cluster that has just been founded serves before all its servers are registered, and known to have room.
+    let begun = Instant::now();
+    for n in 0.. {
+        if begun.elapsed() > PATIENCE {
+            break;
+        }
         let name = format!("S{n}");
         create_stream(client, &name, &[&format!("{name}.>")], 1).await?;
         let leader = eventually(ELECTION, "a leader", async || {
@@ -132,9 +137,21 @@ async fn a_full_disk_costs_only_what_is_stored_there_and_only_while_it_is_full()
     // Replicas elsewhere have room.
     stores_again(&client, "ALL.x").await?;
     let new = json!({ "name": "NEW", "subjects": ["NEW.>"], "num_replicas": 3, "storage": "file" });
-    let refused = request(&client, "STREAM.CREATE.NEW", &new).await;
-    let refused = refused.err().context("a stream was put on a full disk")?.to_string();
-    ensure!(refused.contains("insufficient storage"), "{refused}");
+    // The leader of the meta group hears of the disk with the next beat of that server.
+    eventually(PATIENCE, "a stream to find too little room", async || {
+        match request(&client, "STREAM.CREATE.NEW", &new).await {
+            Ok(_) => {
+                request(&client, "STREAM.DELETE.NEW", &Value::Null).await?;
+                Ok(None)
+            }
+            Err(refused) => {
+                let refused = refused.to_string();
+                ensure!(refused.contains("insufficient storage"), "{refused}");
+                Ok(Some(()))
+            }
+        }
+    })
+    .await?;
     let last = request(&client, &format!("STREAM.INFO.{}", streams[0]), &Value::Null).await?;
     ensure!(last["state"]["messages"].as_u64() >= Some(held.len() as u64), "{last}");
 
