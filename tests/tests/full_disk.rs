@@ -96,6 +96,18 @@ async fn one_on_each(client: &Client, servers: usize) -> Result<Vec<String>> {
     anyhow::bail!("placement leaves a server out: {on:?}")
 }
 
+/// A cluster whose disks can be filled; `None` where that cannot be tested.
+async fn start() -> Result<Option<(PowerSupply, Cluster)>> {
+    let Some(power) = PowerSupply::install(3)? else { return Ok(None) };
+    let plan = Plan::new(3)?.with_stores(power.stores());
+    if plan.flavour == Flavour::NatsServer {
+        println!("skipped: the reference turns JetStream off when a disk is full");
+        return Ok(None);
+    }
+    let cluster = Cluster::start(plan).await?;
+    Ok(Some((power, cluster)))
+}
+
 async fn health_says(cluster: &Cluster, server: usize, wanted: &str) -> Result<()> {
     eventually(PATIENCE, &format!("/healthz to say {wanted:?}"), async || {
         let health = cluster.servers()[server].health().await.context("no answer")?;
@@ -106,13 +118,7 @@ async fn health_says(cluster: &Cluster, server: usize, wanted: &str) -> Result<(
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_full_disk_costs_only_what_is_stored_there_and_only_while_it_is_full() -> Result<()> {
-    let Some(power) = PowerSupply::install(3)? else { return Ok(()) };
-    let plan = Plan::new(3)?.with_stores(power.stores());
-    if plan.flavour == Flavour::NatsServer {
-        println!("skipped: the reference turns JetStream off when a disk is full");
-        return Ok(());
-    }
-    let cluster = Cluster::start(plan).await?;
+    let Some((power, cluster)) = start().await? else { return Ok(()) };
     let client = cluster.client().await?;
     let streams = one_on_each(&client, 3).await?;
     create_stream(&client, "ALL", &["ALL.>"], 3).await?;
@@ -163,13 +169,7 @@ async fn a_full_disk_costs_only_what_is_stored_there_and_only_while_it_is_full()
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_stream_that_filled_its_disk_makes_room_by_a_purge() -> Result<()> {
-    let Some(power) = PowerSupply::install(3)? else { return Ok(()) };
-    let plan = Plan::new(3)?.with_stores(power.stores());
-    if plan.flavour == Flavour::NatsServer {
-        println!("skipped: the reference turns JetStream off when a disk is full");
-        return Ok(());
-    }
-    let cluster = Cluster::start(plan).await?;
+    let Some((power, cluster)) = start().await? else { return Ok(()) };
     let client = cluster.client().await?;
     let streams = one_on_each(&client, 3).await?;
     let subject = format!("{}.x", streams[0]);

@@ -70,7 +70,8 @@ impl SegmentStore {
 
     /// Overwrites headers and payload of a record with zeros: at once in memory, by the returned job on disk; `None` if
     /// nothing of it is on disk. A record in the middle of a flush, or in a segment that another job is at work on, is
-    /// overwritten behind it ([`take_late_erasures`](Self::take_late_erasures)). The log keeps its copy until that part
+    /// overwritten behind it ([`take_late_erasures`](Self::take_late_erasures)). To be called when a base that does not name
+    /// the record is synced: a crash would miss it otherwise. The log keeps its copy until that part
     /// is reclaimed.
     pub fn erase(&mut self, disk: &dyn Disk, seq: u64) -> Result<Option<SegmentJob>, ReadError> {
         if let Ok(at) = self.tail.binary_search_by_key(&seq, |tail| tail.record.seq) {

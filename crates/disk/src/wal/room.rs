@@ -38,6 +38,8 @@ impl Room {
 pub struct RoomReport {
     /// What it comes to.
     pub room: Room,
+    /// What it comes to for the disk alone; the rest is a log that is too large.
+    pub disk: Room,
     /// Bytes that are free on the disk.
     pub free: u64,
     /// Bytes from which on there is enough again.
@@ -52,7 +54,7 @@ impl RoomReport {
     /// Whether the disk lacks room; if not, and there is not enough of it, then the log is too large.
     #[must_use]
     pub fn is_disk_full(&self) -> bool {
-        self.free < self.enough && self.room != Room::Enough
+        self.disk != Room::Enough
     }
 }
 
@@ -70,8 +72,6 @@ impl fmt::Display for RoomReport {
 #[derive(Debug, Default)]
 pub(super) struct Seen {
     report: RoomReport,
-    /// What it comes to for the disk alone.
-    disk: Room,
     /// The log is above its cap, or was and is not clearly below it again.
     over: bool,
     /// The last spare could not be made for want of room.
@@ -90,17 +90,17 @@ impl Wal {
         // A disk that does not say is not taken for full: what cannot be written says so itself.
         let free = disk.free_space().unwrap_or(u64::MAX);
         let lacks_spare = self.seen.refused && self.spares.is_empty();
-        self.seen.disk = if free >= enough && !lacks_spare {
+        let disk = if free >= enough && !lacks_spare {
             Room::Enough
         } else if self.prepared() >= reserve / 2 {
             Room::Short
         } else {
             Room::Out
         };
-        let room = self.seen.disk.max(self.log_room());
+        let room = disk.max(self.log_room());
         let (used, cap) = (self.used(), self.options.cap);
         let enough = reserve.saturating_mul(2);
-        self.seen.report = RoomReport { room, free, enough, used, cap };
+        self.seen.report = RoomReport { room, disk, free, enough, used, cap };
         self.seen.report
     }
 
@@ -129,7 +129,7 @@ impl Wal {
     }
 
     pub(super) fn has_room(&self) -> bool {
-        self.seen.disk == Room::Enough
+        self.seen.report.disk == Room::Enough
     }
 
     /// The making of a spare, if it is time for one: not again and again on a disk that has no place for it.
