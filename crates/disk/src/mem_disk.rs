@@ -85,6 +85,29 @@ impl MemDisk {
         files.map(|(path, _)| path.clone()).collect()
     }
 
+    /// Another disk with all that is seen on this one, all of it durable: as a copy of a machine's disk has it.
+    ///
+    /// # Errors
+    /// None that a disk without a limit could have.
+    pub fn image(&self) -> Result<Self, DiskError> {
+        let image = Self::new();
+        for path in self.files() {
+            for (end, _) in path.match_indices('/') {
+                image.create_dir(&path[..end])?;
+            }
+            let file = image.create(&path)?;
+            let contents = self.contents(&path).unwrap_or_default();
+            image.write_vectored_at(file, 0, &[IoSlice::new(&contents)])?;
+            image.sync_data(file)?;
+            image.close(file);
+            for (end, _) in path.match_indices('/') {
+                image.sync_dir(&path[..end])?;
+            }
+        }
+        image.sync_dir("")?;
+        Ok(image)
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -200,8 +200,6 @@ pub struct Shard {
     repairs: u64,
     scrubbed: u64,
     reconcile_all: bool,
-    /// The highest replica id in the log when this life opened it.
-    recovered: ReplicaId,
     /// Up to this one, replicas that others rely on are lost.
     disowned: ReplicaId,
 }
@@ -319,7 +317,6 @@ impl Shard {
             repairs: 0,
             scrubbed: 0,
             reconcile_all: false,
-            recovered: ReplicaId::NONE,
             disowned: ReplicaId::NONE,
         }
     }

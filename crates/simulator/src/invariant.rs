@@ -44,6 +44,8 @@ pub enum Seen<'a> {
         deliveries: u64,
         /// Its payload.
         payload: &'a [u8],
+        /// Whether who delivered it had a successor already: it stood still, say, between the decision and this.
+        late: bool,
     },
     /// A stream's leader said how far the stream is.
     LastSeq {

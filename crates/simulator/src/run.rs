@@ -5,7 +5,7 @@ mod rest;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use flotilla_host::{ReplicaView, SECOND, Totals};
+use flotilla_host::{ReplicaView, SECOND, Shard, Totals};
 use flotilla_raft::{GroupId, HardState, Membership, ReplicaId, Role, StoreId};
 
 use crate::client::{self, Clients};
@@ -166,8 +166,15 @@ impl Run {
                     self.notice_moments(store, shard);
                 }
             }
-            Happening::Publish { publish, .. } => {
-                self.clients.hear(&publish, self.world.now, &mut self.invariants)?;
+            Happening::Publish { store, publish } => {
+                let Self { world, groups, clients, invariants, .. } = self;
+                let leads = |view: &ReplicaView<'_>, group| {
+                    let term = groups.get(&group).map_or(0, |(term, _)| *term);
+                    view.group == group && view.serves && view.hard_state.term >= term
+                };
+                let views = || world.shards(store).iter().flat_map(Shard::replicas);
+                let is_late = |group| !views().any(|view| leads(&view, group));
+                clients.hear(&publish, is_late, world.now, invariants)?;
             }
             Happening::Answer(number, answer) => {
                 let now = self.world.now;
@@ -229,7 +236,7 @@ impl Run {
     fn notice_moments(&mut self, store: StoreId, shard: usize) {
         let mut moments = Vec::new();
         let shards = self.world.shards(store);
-        let views = shards.get(shard).into_iter().flat_map(flotilla_host::Shard::replicas);
+        let views = shards.get(shard).into_iter().flat_map(Shard::replicas);
         for view in views.filter(|view| view.role == Role::Leader) {
             let term = view.hard_state.term;
             let moment = match self.led.get(&view.group) {
@@ -246,7 +253,7 @@ impl Run {
             moments.push(moment);
         }
         let boot = self.world.servers.get(&store).map_or(0, |server| server.boot);
-        let groups = shards.get(shard).into_iter().flat_map(flotilla_host::Shard::replicas);
+        let groups = shards.get(shard).into_iter().flat_map(Shard::replicas);
         let now: (u64, BTreeSet<GroupId>) = (boot, groups.map(|view| view.group).collect());
         let before = self.held.insert((store, shard), now.clone());
         if before.is_some_and(|before| before.0 == boot && !before.1.is_subset(&now.1)) {

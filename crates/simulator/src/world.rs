@@ -83,7 +83,7 @@ pub struct World {
     pub(crate) random: Seeded,
     /// What happened so far, as a hash and, if asked for, in words.
     pub trace: Trace,
-    options: WorldOptions,
+    pub(crate) options: WorldOptions,
     /// How many events had to wait for a server that stood still.
     deferred: u64,
     /// How many turns all shards took.

@@ -18,6 +18,10 @@ use crate::notice::Notice;
 /// Why a replica of such a log is lost.
 pub(super) const DISOWNED: &str = "its log was behind what this store had told its peers";
 
+/// All replicas in the log, also those that this life created: it may have had them before. The next life puts the highest
+/// one that it finds there in its place.
+pub(super) const WHOLE_LOG: ReplicaId = ReplicaId(u64::MAX);
+
 /// Where the log of a store ends, as it tells its peers. `None` if the store knows itself that its log is not what it was:
 /// it has drawn its conclusions.
 #[must_use]
@@ -31,10 +35,9 @@ pub fn log_end(record: &StoreRecord, recovery: &Recovery, wal: &Wal) -> Option<u
 impl Shard {
     /// A peer remembers more of this log than is in it. That is kept for the next life, and this one ends.
     pub(super) fn disown(&mut self, by: StoreId, behind: Behind) {
-        let through = self.recovered;
         let kept = self.update_store(|record| {
             record.forgetful = true;
-            record.disowned = record.disowned.max(through);
+            record.disowned = WHOLE_LOG;
         });
         let Behind { end, known } = behind;
         let what = format!(
@@ -56,9 +59,8 @@ impl Shard {
     }
 }
 
-/// Marks those as lost that are not what they were; what is set aside of others is looked at when it is taken up. Returns
-/// the highest replica id in the log.
-pub(super) fn disown_all(recovery: &mut Recovery, through: ReplicaId) -> ReplicaId {
+/// Marks those as lost that are not what they were; what is set aside of others is looked at when it is taken up.
+pub(super) fn disown_all(recovery: &mut Recovery, through: ReplicaId) {
     let others_rely = |group: &&mut RecoveredGroup| {
         group.replica <= through && !group.aside && !votes_alone(group)
     };
@@ -66,7 +68,6 @@ pub(super) fn disown_all(recovery: &mut Recovery, through: ReplicaId) -> Replica
         let damage = group.damage.get_or_insert_with(Damage::default);
         (damage.lost_hard_state, damage.unknown_end) = (true, true);
     }
-    recovery.groups.values().map(|group| group.replica).max().unwrap_or_default()
 }
 
 fn votes_alone(group: &RecoveredGroup) -> bool {

@@ -158,14 +158,26 @@ impl Shard {
                 Action::Confirm { replica, .. }
                     if self.ending.contains(&replica) && !is_on(Mutation::ConfirmedBeforeSync) => {}
                 Action::Confirm { group, replica } => self.confirm_absent(group, replica),
-                Action::Missing { group, replica } => {
-                    if self.ended.get(&group).is_none_or(|ended| ended.replica != replica) {
-                        let reason = "nothing of it is here any more";
-                        self.lose(group, replica, reason, Left::Nothing);
-                        self.report_lost();
-                    }
-                }
+                Action::Missing { group, replica } => self.miss(group, replica),
             }
+        }
+    }
+
+    /// A replica was created here, and is not here.
+    fn miss(&mut self, group: GroupId, replica: ReplicaId) {
+        let before = self.ended.get(&group).map(|ended| (ended.replica, ended.lost));
+        if before.is_some_and(|(before, _)| before == replica) {
+            return;
+        }
+        // What is left of an earlier one goes first, while it is known. It is excluded, or its seat was given away.
+        if before.is_some_and(|(before, lost)| lost && before < replica)
+            && let Some(left) = self.local(group)
+        {
+            self.destroy(left);
+        }
+        if self.local(group).is_none() {
+            self.lose(group, replica, "nothing of it is here any more", Left::Nothing);
+            self.report_lost();
         }
     }
 

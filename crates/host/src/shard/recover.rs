@@ -9,7 +9,7 @@ use flotilla_meta::{ClusterId, Meta};
 use flotilla_raft::{Base, EntryKind, Group, GroupId, HardState, Options, ReplicaId, Start};
 use flotilla_stream::{Consumer, Stream};
 
-use super::disown::disown_all;
+use super::disown::{WHOLE_LOG, disown_all};
 use super::{Ended, Join, Left, Shard, ShardOptions};
 use crate::asset::{AssetKind, AssetRecord};
 use crate::consumer::ConsumerMachine;
@@ -36,16 +36,24 @@ impl Shard {
         mut recovery: Recovery,
         now: Now,
     ) -> Vec<Self> {
-        let StoreRecord { cluster_id: cluster, disowned, .. } = *store_file.record();
+        let StoreRecord { cluster_id: cluster, mut disowned, .. } = *store_file.record();
+        if disowned == WHOLE_LOG {
+            disowned =
+                recovery.groups.values().map(|group| group.replica).max().unwrap_or_default();
+        }
         // A store that belongs to a cluster had a log.
         let gone = recovery.fresh && cluster.is_some();
         let lost = gone || !recovery.lost.is_empty();
         let forgetful = lost || store_file.record().forgetful;
         // The next life must know it, too: the log that it finds may be whole.
-        let kept = if lost && !store_file.record().forgetful {
-            store_file.update(&**disk, |record| record.forgetful = true)
-        } else {
+        let is_known = store_file.record().forgetful == forgetful;
+        let kept = if is_known && store_file.record().disowned == disowned {
             Ok(())
+        } else {
+            let keep = |record: &mut StoreRecord| {
+                (record.forgetful, record.disowned) = (forgetful, disowned);
+            };
+            store_file.update(&**disk, keep)
         };
         let store_file = Arc::new(Mutex::new(store_file));
         let shard = |share: Share| {
@@ -68,10 +76,8 @@ impl Shard {
             let text = format!("the log of this store lost what it had synced: {what}");
             all[0].cx.notice(Notice::Text(text));
         }
-        let recovered = disown_all(&mut recovery, disowned);
-        for shard in &mut all {
-            (shard.recovered, shard.disowned) = (recovered, disowned);
-        }
+        disown_all(&mut recovery, disowned);
+        all.iter_mut().for_each(|shard| shard.disowned = disowned);
         if forgetful {
             let shards_left = Arc::new(AtomicUsize::new(shards));
             for shard in &mut all {

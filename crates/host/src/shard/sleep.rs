@@ -104,6 +104,8 @@ impl Shard {
             Err(error @ StepError::Impossible { .. }) => {
                 self.cx.notice(Notice::Refused { group, reason: error.to_string() });
             }
+            // It has forgotten what it acknowledged, perhaps votes with it: another takes its seat.
+            Err(error @ StepError::LogLost { .. }) => self.end_lost(group, &error.to_string()),
             // Damage: a replica that cannot trust its log does not vote.
             Err(error) => self.end(group, &error.to_string()),
         }

@@ -326,6 +326,16 @@ impl Shard {
         }
     }
 
+    /// Ends a replica that has turned out to have forgotten what it promised.
+    pub(super) fn end_lost(&mut self, group: GroupId, reason: &str) {
+        self.end(group, &format!("it is lost: {reason}"));
+        if let Some(ended) = self.ended.get_mut(&group) {
+            ended.lost = true;
+            self.damages += 1;
+            self.report_lost();
+        }
+    }
+
     fn close(&mut self) -> Output {
         let after = std::mem::take(&mut self.cx.after);
         let batch = std::mem::take(&mut self.cx.wal);

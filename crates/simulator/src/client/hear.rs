@@ -23,13 +23,14 @@ fn brief(asked: &Asked, answer: Option<&Answer>) -> Option<String> {
 }
 
 impl Clients {
-    /// A message for a client.
+    /// A message for a client. `is_late` says of a consumer whether the sender leads it no longer.
     ///
     /// # Errors
     /// An invariant does not hold.
     pub fn hear(
         &mut self,
         publish: &Publish,
+        is_late: impl Fn(GroupId) -> bool,
         now: u64,
         invariants: &mut Invariants,
     ) -> Result<(), Violation> {
@@ -45,7 +46,8 @@ impl Clients {
             Some(b'D') => {
                 number(());
                 let Some(group) = number(()) else { return Ok(()) };
-                self.hear_delivery(GroupId(group), publish, now, invariants)
+                let consumer = GroupId(group);
+                self.hear_delivery(consumer, publish, is_late(consumer), now, invariants)
             }
             Some(b'C') => {
                 number(());
@@ -88,6 +90,7 @@ impl Clients {
         &mut self,
         consumer: GroupId,
         publish: &Publish,
+        late: bool,
         now: u64,
         invariants: &mut Invariants,
     ) -> Result<(), Violation> {
@@ -96,7 +99,8 @@ impl Clients {
         let reply = String::from_utf8_lossy(reply);
         let Some(subject) = AckSubject::parse(&reply) else { return Ok(()) };
         let (seq, deliveries) = (subject.stream_seq, subject.deliveries);
-        let seen = Seen::Delivered { consumer, seq, deliveries, payload: &publish.payload };
+        let payload = &publish.payload;
+        let seen = Seen::Delivered { consumer, seq, deliveries, payload, late };
         invariants.see(&self.history, &seen)?;
         if let Some(life) = self.history.consumers.get_mut(&consumer) {
             life.delivered.insert(seq);

@@ -3,10 +3,9 @@
 //! Whom they belong to does not know; the others must. They remember it only in memory, so nobody else forgets anything while
 //! this happens, and the victim is no store on which a replica votes alone: nobody could miss what it has lost.
 
-use std::io::IoSlice;
 use std::sync::Arc;
 
-use flotilla_disk::{Disk, DiskError, MemDisk, Seeded};
+use flotilla_disk::{MemDisk, Seeded, Wal, WalOptions};
 use flotilla_host::{MILLISECOND, SECOND, Shard};
 use flotilla_raft::StoreId;
 
@@ -107,28 +106,11 @@ fn may_be_rolled_back(store: StoreId, world: &World) -> bool {
         && !world.shards(store).iter().any(alone)
 }
 
-/// The disk as it is now, and how far its log is.
+/// The disk as it is now, and where its log will be found to end: what is written and not yet synced is in the image.
 fn image_of(store: StoreId, world: &World) -> Option<(MemDisk, u64)> {
-    let server = world.servers.get(&store)?;
-    let end = server.running.as_ref()?.log.wal.synced();
-    Some((copy(&server.disk).ok()?, end))
-}
-
-fn copy(disk: &MemDisk) -> Result<MemDisk, DiskError> {
-    let image = MemDisk::new();
-    for path in disk.files() {
-        for (end, _) in path.match_indices('/') {
-            image.create_dir(&path[..end])?;
-        }
-        let file = image.create(&path)?;
-        let contents = disk.contents(&path).unwrap_or_default();
-        image.write_vectored_at(file, 0, &[IoSlice::new(&contents)])?;
-        image.sync_data(file)?;
-        image.close(file);
-        for (end, _) in path.match_indices('/') {
-            image.sync_dir(&path[..end])?;
-        }
-    }
-    image.sync_dir("")?;
-    Ok(image)
+    let image = world.servers.get(&store)?.disk.image().ok()?;
+    let (file_size, soft, cap) = world.options.wal;
+    let options = WalOptions { store, file_size, soft, cap };
+    let (wal, _) = Wal::open(&image.image().ok()?, options).ok()?;
+    Some((image, wal.synced()))
 }

@@ -1,4 +1,5 @@
-//! What a client knows to be acknowledged does not come again, and floors do not go back.
+//! What a client knows to be acknowledged does not come again, and floors do not go back. A delivery may come late, as one
+//! that was long on its way: who sent it stood still meanwhile, and was succeeded.
 
 use super::{Invariant, Seen};
 use crate::history::History;
@@ -12,7 +13,7 @@ impl Invariant for Consumers {
 
     fn see(&mut self, history: &History, seen: &Seen<'_>) -> Result<(), String> {
         match seen {
-            Seen::Delivered { consumer, seq, deliveries, .. } => {
+            Seen::Delivered { consumer, seq, deliveries, late: false, .. } => {
                 let Some(life) = history.consumers.get(consumer) else { return Ok(()) };
                 if life.confirmed.contains(seq) {
                     return Err(format!(
