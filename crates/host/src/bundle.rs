@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 use crate::share::Share;
 
 pub use frame::{BUNDLE_VERSION, Bundle, BundleError, addressed, unbundle};
-pub use mending::{Entries, Lack, Segment, State};
+pub use mending::{Compare, Entries, Lack, Segment, State};
 
 /// One thing said about one group.
 #[derive(Clone, Debug, PartialEq)]
@@ -51,6 +51,8 @@ pub enum Say {
     Entries(Entries),
     /// A segment that can be fetched, by who has lost its own.
     Segment(Segment),
+    /// What the leader has on disk, at a point of the log.
+    Compare(Compare),
 }
 
 /// See [`Say::Unknown`].

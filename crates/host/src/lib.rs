@@ -32,8 +32,8 @@ mod timers;
 mod turn;
 
 pub use bundle::{
-    BUNDLE_VERSION, Bundle, BundleError, Digest, Digests, Entries, Fetch, Lack, Offer, Piece,
-    PieceAt, Say, Segment, Sleep, State, Taken, Unknown, addressed, unbundle,
+    BUNDLE_VERSION, Bundle, BundleError, Compare, Digest, Digests, Entries, Fetch, Lack, Offer,
+    Piece, PieceAt, Say, Segment, Sleep, State, Taken, Unknown, addressed, unbundle,
 };
 pub use consumer::ConsumerInput;
 pub use flotilla_disk::Room;

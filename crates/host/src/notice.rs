@@ -34,6 +34,8 @@ pub enum Notice {
         group: GroupId,
         /// After which index.
         index: u64,
+        /// What is not the same.
+        what: String,
     },
     /// A replica was found that the meta group knows nothing of. It is kept aside, not deleted.
     Quarantined {
@@ -87,8 +89,8 @@ impl std::fmt::Display for Notice {
             Self::Ended { asset, replica, reason } => {
                 write!(f, "Replica {replica} of {asset} takes no part any more: {reason}")
             }
-            Self::Diverged { group, index } => {
-                write!(f, "Group {group} differs from its leader after entry {index}")
+            Self::Diverged { group, index, what } => {
+                write!(f, "Group {group} differs from its leader after entry {index}: {what}")
             }
             Self::Quarantined { group, replica } => write!(
                 f,

@@ -45,6 +45,11 @@ pub(crate) trait Machine {
     /// The running hash of what was applied.
     fn state_hash(&self) -> u64;
 
+    /// Whether something on the disk was not what the leader has.
+    fn differs(&self) -> bool {
+        false
+    }
+
     /// This replica leads and has applied everything of earlier terms.
     fn take_lead(&mut self, term: u64, cx: &mut Cx);
 

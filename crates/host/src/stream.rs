@@ -1,11 +1,13 @@
 //! A stream on this server: its machine, its segments, and what its leader owes to clients.
 //!
 //! `publish` is the way of a message from a client into an entry and of its acknowledgement back; `apply` what a
-//! committed entry does; `answer` what the API asks; `checkpoint` how the log is let go.
+//! committed entry does; `answer` what the API asks; `checkpoint` how the log is let go; `compare` whether replicas hold the
+//! same.
 
 mod answer;
 mod apply;
 mod checkpoint;
+mod compare;
 mod publish;
 mod room;
 pub(crate) mod staging;
@@ -56,6 +58,7 @@ pub(crate) struct StreamMachine {
     pub(crate) updating: bool,
     pub(crate) led_since: Option<Timestamp>,
     checkpoint: checkpoint::Checkpoint,
+    comparison: compare::Comparison,
     /// The segments of a state that is on its way here.
     staged: Vec<SegmentSummary>,
     applied: Applied,
@@ -97,6 +100,7 @@ impl StreamMachine {
             updating: false,
             led_since: None,
             checkpoint: checkpoint::Checkpoint::default(),
+            comparison: compare::Comparison::default(),
             staged: Vec::new(),
             applied: Applied::default(),
             time: GroupTime::default(),

@@ -28,6 +28,10 @@ pub struct Summary {
     pub repeated: u64,
     /// How many of them did too little to count.
     pub idle: u64,
+    /// In how many of them a fault of a disk came.
+    pub with_disk_faults: u64,
+    /// In how many of them the voters of a stream or a consumer changed.
+    pub reshaped: u64,
     /// What they did.
     pub work: Work,
     /// Those that failed.
@@ -128,6 +132,8 @@ impl Summary {
         self.runs += 1;
         self.repeated += u64::from(seed.is_multiple_of(100));
         self.idle += u64::from(failure.is_none() && !did_enough(work));
+        self.with_disk_faults += u64::from(work.disk_faults > 0);
+        self.reshaped += u64::from(work.reshaped > 0);
         self.work.commits += work.commits;
         self.work.leader_changes += work.leader_changes;
         self.work.acknowledged += work.acknowledged;
@@ -149,11 +155,13 @@ impl std::fmt::Display for Summary {
         let simulated = self.work.time as f64 / 1e9;
         write!(
             f,
-            "{} seeds ({} failed, {} did too little), {:.1} a second; {:.1} h simulated, {:.0} times real time; {} \
-             acknowledged, {} delivered, {} leader changes, {} faults",
+            "{} seeds ({} failed, {} did too little, {} with faults of disks, {} with other members), {:.1} a second; {:.1} \
+             h simulated, {:.0} times real time; {} acknowledged, {} delivered, {} leader changes, {} faults",
             self.runs,
             self.failures.len(),
             self.idle,
+            self.with_disk_faults,
+            self.reshaped,
             self.runs as f64 / seconds,
             simulated / 3600.0,
             simulated / seconds,

@@ -132,6 +132,20 @@ pub enum Strike {
 }
 
 impl FaultKind {
+    /// Whether a disk fails, loses something, or has no room.
+    pub(crate) fn is_of_a_disk(&self) -> bool {
+        matches!(
+            self,
+            Self::HungDisk { .. }
+                | Self::SyncError { .. }
+                | Self::ShortWrite { .. }
+                | Self::FullDisk { .. }
+                | Self::Damage { .. }
+                | Self::Wipe { .. }
+                | Self::RollBack { .. }
+        )
+    }
+
     /// Whether servers forget by it what they promised. A meta group of two would be lost with one.
     fn forgets(&self) -> bool {
         let log = |class: &FileClass| *class == FileClass::Log;

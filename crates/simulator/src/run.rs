@@ -34,10 +34,25 @@ pub struct Work {
     pub delivered: u64,
     /// Faults that were drawn, and those that never came.
     pub faults: (usize, usize),
+    /// Faults of disks that came.
+    pub disk_faults: usize,
+    /// How often the voters of an asset's group changed.
+    pub reshaped: u64,
     /// Nanoseconds that passed in the cluster.
     pub time: u64,
     /// Turns of all shards.
     pub turns: u64,
+}
+
+/// How far a group was seen to be.
+#[derive(Default)]
+struct Reached {
+    /// The greatest term that somebody served in.
+    term: u64,
+    /// The most that somebody applied.
+    applied: u64,
+    /// Who voted when somebody served last.
+    voters: Vec<ReplicaId>,
 }
 
 /// How a run ended.
@@ -59,8 +74,8 @@ pub struct Run {
     pub(crate) clients: Clients,
     pub(crate) faults: Faults,
     pub(crate) invariants: Invariants,
-    /// Of each group that there was, the greatest term that somebody served in, and the most that somebody applied.
-    groups: BTreeMap<GroupId, (u64, u64)>,
+    /// Of each group that there was.
+    groups: BTreeMap<GroupId, Reached>,
     /// Who leads each group, in which term, and with which members, for faults that wait for another one.
     led: BTreeMap<GroupId, (u64, Membership)>,
     /// The groups that each shard had at its last turn, for the same, and in which life of its server.
@@ -169,7 +184,7 @@ impl Run {
             Happening::Publish { store, publish } => {
                 let Self { world, groups, clients, invariants, .. } = self;
                 let leads = |view: &ReplicaView<'_>, group| {
-                    let term = groups.get(&group).map_or(0, |(term, _)| *term);
+                    let term = groups.get(&group).map_or(0, |reached| reached.term);
                     view.group == group && view.serves && view.hard_state.term >= term
                 };
                 let views = || world.shards(store).iter().flat_map(Shard::replicas);
@@ -210,11 +225,17 @@ impl Run {
             known.push(standing);
             let seen = Seen::Replica { store, boot: running.boot, view: &view };
             self.invariants.see(history, &seen)?;
-            let (term, applied) = self.groups.entry(view.group).or_default();
-            *applied = (*applied).max(view.applied);
-            if view.serves && *term < view.hard_state.term {
-                self.work.leader_changes += u64::from(*term > 0);
-                *term = view.hard_state.term;
+            let reached = self.groups.entry(view.group).or_default();
+            reached.applied = reached.applied.max(view.applied);
+            if view.serves && reached.term < view.hard_state.term {
+                self.work.leader_changes += u64::from(reached.term > 0);
+                reached.term = view.hard_state.term;
+            }
+            let voters = &view.membership.voters;
+            if view.serves && reached.term == view.hard_state.term && reached.voters != *voters {
+                let counts = view.group != GroupId::META && !reached.voters.is_empty();
+                self.work.reshaped += u64::from(counts);
+                reached.voters.clone_from(voters);
             }
         }
         let used = running.log.wal.used();
@@ -280,7 +301,8 @@ impl Run {
         self.work.faults = (self.faults.count(), all);
         self.work.time = self.world.now;
         self.work.turns = self.world.turns;
-        self.work.commits = self.groups.values().map(|(_, applied)| applied).sum();
+        self.work.disk_faults = self.faults.fired_on_disks();
+        self.work.commits = self.groups.values().map(|reached| reached.applied).sum();
         let last = self.world.trace.last().map(str::to_owned).collect();
         Outcome { work: self.work, violation, hash: self.world.trace.hash(), last }
     }

@@ -26,6 +26,8 @@ pub struct DamagedSegment {
 pub struct Scrubbed {
     /// The segment's first sequence.
     pub first_seq: u64,
+    /// Its last one; 0 if it was removed meanwhile.
+    pub last_seq: u64,
     /// How many bytes of records it has.
     pub bytes: u64,
     /// Whether something of it is damaged.
@@ -130,11 +132,13 @@ impl SegmentStore {
     /// The end of a job, if it was a check.
     pub fn scrubbed(&mut self, job: u64, result: &Result<(), DiskError>) -> Option<Scrubbed> {
         let (first_seq, bytes) = self.scrubbing.remove(&job)?;
-        let damaged = result.is_err();
         // One that was removed meanwhile has no file, and needs none.
-        let there = self.segments.get_mut(&first_seq).filter(|_| damaged);
-        let damaged = there.map(|segment| segment.rotten = true).is_some();
-        Some(Scrubbed { first_seq, bytes, damaged })
+        let Some(segment) = self.segments.get_mut(&first_seq) else {
+            return Some(Scrubbed { first_seq, last_seq: 0, bytes, damaged: false });
+        };
+        let damaged = result.is_err();
+        segment.rotten |= damaged;
+        Some(Scrubbed { first_seq, last_seq: segment.last_seq, bytes, damaged })
     }
 
     /// A record of this segment, or its index, could not be read.

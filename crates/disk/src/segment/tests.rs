@@ -193,6 +193,36 @@ fn compaction_drops_records_and_changes_no_hash() {
 }
 
 #[test]
+fn content_is_the_same_in_whatever_segments_it_is() {
+    let large = SegmentOptions { segment_size: 1 << 20, ..small() };
+    let with = |options, other: u64| {
+        let disk = MemDisk::new();
+        let mut store = SegmentStore::open(&disk, G, 0, options, &mut |_| ()).unwrap().store;
+        for seq in 1..=60 {
+            let content = if seq == other { record(seq + 100) } else { record(seq) };
+            store.append(SegmentRecord { seq, ..content }).unwrap();
+        }
+        (disk, store)
+    };
+    let even = |seq: u64| seq.is_multiple_of(2);
+    let (disk, mut store) = with(small(), 0);
+    let unflushed = store.content(&disk, 11, 50, &even).unwrap();
+    flush_all(&disk, &mut store);
+    assert!(store.sealed().count() > 4);
+    assert_eq!(store.content(&disk, 11, 50, &even), Ok(unflushed));
+    let (disk, mut store) = with(large, 0);
+    assert_eq!(store.content(&disk, 11, 50, &even), Ok(unflushed));
+    assert_ne!(store.content(&disk, 11, 50, &|_| true), Ok(unflushed));
+    assert_ne!(store.content(&disk, 13, 50, &even), Ok(unflushed));
+    for (other, same) in [(10, true), (11, true), (12, false), (50, false), (51, true)] {
+        let (disk, mut store) = with(small(), other);
+        flush_all(&disk, &mut store);
+        let content = store.content(&disk, 11, 50, &even);
+        assert_eq!(content == Ok(unflushed), same, "another record {other}");
+    }
+}
+
+#[test]
 fn an_erased_record_leaves_no_byte() {
     let secret = |disk: &MemDisk, seq: u64| {
         let payload = record(seq).payload;

@@ -46,6 +46,34 @@ impl SegmentStore {
         firsts.into_iter().map(|first_seq| self.summary(disk, first_seq, upto, is_live)).collect()
     }
 
+    /// The content hash over the records from `first_seq` to `last_seq` that are live: equal on all replicas that have
+    /// applied the same, in whatever segments they keep them. Reads indexes only.
+    ///
+    /// # Errors
+    /// Something of it is damaged, or cannot be read.
+    pub fn content(
+        &mut self,
+        disk: &dyn Disk,
+        first_seq: u64,
+        last_seq: u64,
+        is_live: &dyn Fn(u64) -> bool,
+    ) -> Result<u64, ReadError> {
+        let begin = self.segments.range(..=first_seq).next_back();
+        let begin = begin.map_or(first_seq, |(first, _)| *first);
+        let firsts = self.segments.range(begin..=last_seq.max(begin));
+        let firsts: Vec<u64> = firsts.map(|(first, _)| *first).collect();
+        let mut indexes = Vec::with_capacity(firsts.len());
+        for first in firsts {
+            indexes.push(self.index(disk, first)?);
+            if self.is_damaged(first) {
+                return Err(ReadError::Damaged { seq: first });
+            }
+        }
+        let slots = indexes.iter().flat_map(|slots| slots.iter());
+        let counts = |slot: &&Slot| (first_seq..=last_seq).contains(&slot.seq) && is_live(slot.seq);
+        Ok(content_hash(slots.filter(counts)))
+    }
+
     pub(super) fn summary(
         &mut self,
         disk: &dyn Disk,

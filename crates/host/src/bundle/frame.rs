@@ -8,7 +8,7 @@ use super::{Entries, Piece, PieceAt, Say};
 use crate::share::{Share, shard_of};
 
 /// The version that a bundle begins with.
-pub const BUNDLE_VERSION: u8 = 3;
+pub const BUNDLE_VERSION: u8 = 4;
 
 const ITEM_HEADER: usize = 1 + 8 + 4;
 
@@ -102,6 +102,7 @@ impl Bundle {
                 12
             }
             Say::Segment(body) => self.body(13, body),
+            Say::Compare(body) => self.body(14, body),
         };
         let mut header = BytesMut::with_capacity(ITEM_HEADER);
         header.put_u8(kind);
@@ -240,6 +241,7 @@ fn say(kind: u8, group: GroupId, body: &Bytes) -> Result<Say, BundleError> {
             Entries::decode(body).map_err(|source| BundleError::Body { group, source })?,
         ),
         13 => Say::Segment(read(group, body)?),
+        14 => Say::Compare(read(group, body)?),
         kind => return Err(BundleError::Kind { group, kind }),
     })
 }
@@ -255,7 +257,7 @@ fn piece(group: GroupId, body: &Bytes) -> Result<Say, BundleError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::bundle::{Digest, Digests, Lack, Offer, Segment, Sleep, State, Unknown};
+    use crate::bundle::{Compare, Digest, Digests, Lack, Offer, Segment, Sleep, State, Unknown};
     use crate::mend::{At, Part};
     use flotilla_disk::SegmentSummary;
     use flotilla_raft::{Base, Body, Entry, EntryKind, ReplicaId};
@@ -306,6 +308,8 @@ mod tests {
         let slots = [(Slot(9), Digest { groups: 2, hash: 77 })].into();
         let digests = Digests { share: Share::WHOLE, slots };
         let sleep = Sleep { leader: ReplicaId(1), term: 3, commit: 8, hash: 9 };
+        let (first_seq, last_seq) = (9, 16);
+        let compare = Compare { to: ReplicaId(2), index: 30, first_seq, last_seq, hash: 5 };
         vec![
             (GroupId(4), Say::Raft(append)),
             (GroupId(5), Say::Wake),
@@ -319,6 +323,7 @@ mod tests {
             (GroupId(4), Say::State(Box::new(state))),
             (GroupId(4), Say::Entries(Entries { to: ReplicaId(2), proof, entries })),
             (GroupId(4), Say::Segment(Segment { to: ReplicaId(2), summary: file })),
+            (GroupId(4), Say::Compare(compare)),
         ]
     }
 

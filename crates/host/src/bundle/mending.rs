@@ -51,6 +51,21 @@ pub struct Segment {
     pub summary: SegmentSummary,
 }
 
+/// See [`Say::Compare`](super::Say::Compare).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Compare {
+    /// Who is to compare.
+    pub to: ReplicaId,
+    /// Through which index of the log.
+    pub index: u64,
+    /// The first message that is compared.
+    pub first_seq: u64,
+    /// The last one.
+    pub last_seq: u64,
+    /// The content hash over those of them that are live.
+    pub hash: u64,
+}
+
 /// For whom, the proof, and of each entry term, index, kind and length of data.
 #[derive(Serialize, Deserialize)]
 struct Head(ReplicaId, At, Vec<(u64, u64, u8, u32)>);

@@ -63,7 +63,8 @@ impl<M: Machine> Replica<M> {
         }
         self.differs = has_all && sleep.hash != self.machine.state_hash();
         if self.differs {
-            cx.notice(Notice::Diverged { group: self.group, index: sleep.commit });
+            let what = "its state".to_owned();
+            cx.notice(Notice::Diverged { group: self.group, index: sleep.commit, what });
         }
     }
 

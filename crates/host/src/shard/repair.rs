@@ -237,6 +237,8 @@ impl Shard {
         if scrubbed.damaged {
             stream.machine.unreadable = true;
             self.dirty.insert(group);
+        } else if scrubbed.last_seq > 0 && stream.serves() {
+            stream.have_compared(scrubbed.first_seq, scrubbed.last_seq, &mut self.cx);
         }
         true
     }

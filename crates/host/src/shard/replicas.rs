@@ -59,7 +59,7 @@ impl<M: Machine> Driven for Replica<M> {
     }
 
     fn differs(&self) -> bool {
-        self.differs
+        self.differs || self.machine.differs()
     }
 
     fn sleep_digest(&self) -> u64 {

@@ -67,6 +67,12 @@ impl Shard {
             Say::State(state) => self.take_state(from, group, state),
             Say::Entries(entries) => self.take_entries(from, group, entries),
             Say::Segment(segment) => self.take_segment(from, group, segment),
+            Say::Compare(compare) => {
+                if let Some(stream) = self.replicas.streams.get_mut(&group) {
+                    stream.ask_to_compare(compare);
+                    self.dirty.insert(group);
+                }
+            }
         }
     }
 

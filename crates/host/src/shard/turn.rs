@@ -365,6 +365,7 @@ fn settle_stream(
     cx: &mut crate::turn::Cx,
 ) -> Result<(), Poisoned> {
     stream.ask_read_index(cx)?;
+    stream.compare(cx);
     for call in stream.take_confirmed() {
         if let Request::Stream(request) = &call.request {
             let answer = stream.answer(request, cx);

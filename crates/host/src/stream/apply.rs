@@ -9,6 +9,7 @@ use flotilla_stream::{
     ChangeError, ChangeOutcome, Record, SequenceRange, Stream, StreamChange, StreamCommand,
 };
 
+use super::compare::Comparison;
 use super::{Owed, StreamMachine, open};
 use crate::notice::Notice;
 use crate::replica::{Machine, Replica};
@@ -22,6 +23,7 @@ impl Machine for StreamMachine {
     }
 
     fn apply(&mut self, entry: &Entry, leads: bool, cx: &mut Cx) {
+        self.pass(entry.index, cx);
         let mut applied = std::mem::take(&mut self.applied);
         applied.clear();
         if let Err(error) = self.stream.apply(&entry.data, &mut applied) {
@@ -54,6 +56,10 @@ impl Machine for StreamMachine {
 
     fn state_hash(&self) -> u64 {
         self.stream.hash()
+    }
+
+    fn differs(&self) -> bool {
+        self.comparison.differs()
     }
 
     fn take_lead(&mut self, _term: u64, cx: &mut Cx) {
@@ -110,6 +116,7 @@ impl Machine for StreamMachine {
         let opened = open(&*cx.disk, self.group, index, state, cx.thresholds.segments);
         let opened = opened.map_err(|e| e.to_string())?;
         (self.stream, self.segments) = opened;
+        self.comparison = Comparison::default();
         self.unreadable = false;
         self.touched = true;
         // Whoever counts on messages hears which there are not any more.

@@ -80,6 +80,13 @@ impl Faults {
         plans.filter(|(n, _)| !self.fired.contains(n)).map(|(_, plan)| plan).collect()
     }
 
+    /// How many faults of disks came.
+    #[must_use]
+    pub fn fired_on_disks(&self) -> usize {
+        let plans = self.fired.iter().filter_map(|n| self.plans.get(*n));
+        plans.filter(|plan| plan.kind.is_of_a_disk()).count()
+    }
+
     /// A time that belongs to a fault has come. Returns whether it was one.
     pub fn timer(&mut self, number: u64, world: &mut World) -> bool {
         if let Some(store) = number.checked_sub(RESTARTS) {

@@ -202,7 +202,7 @@ impl Run {
     /// those for lost that it was given before it could ask meta. And who was given a place on a disk that was gone already.
     fn hurt(&self, wanted: &AssetGroup) -> Hurt {
         let mut hurt = self.faults.hurt.clone();
-        let is_new = self.groups.get(&wanted.id).is_none_or(|(term, _)| *term == 0);
+        let is_new = self.groups.get(&wanted.id).is_none_or(|reached| reached.term == 0);
         for (replica, store) in wanted.holders() {
             if hurt.stores.contains(&store) && (is_new || !self.world.servers.contains_key(&store))
             {

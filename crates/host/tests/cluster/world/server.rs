@@ -15,6 +15,7 @@ pub(crate) const ROOM: u64 = 1 << 40;
 pub(crate) struct Server {
     pub(crate) disk: Arc<MemDisk>,
     pub(crate) name: String,
+    thresholds: Thresholds,
     pub(super) boot: u64,
     pub(super) running: Option<Running>,
 }
@@ -31,8 +32,8 @@ pub(super) struct Running {
 }
 
 impl Server {
-    pub(super) fn new(disk: Arc<MemDisk>, name: String) -> Self {
-        Self { disk, name, boot: 0, running: None }
+    pub(super) fn new(disk: Arc<MemDisk>, name: String, thresholds: Thresholds) -> Self {
+        Self { disk, name, thresholds, boot: 0, running: None }
     }
 
     pub(super) fn info(&self, store: StoreId) -> ServerInfo {
@@ -60,7 +61,7 @@ impl Server {
         let options = ShardOptions {
             unique_tag: None,
             seed: store.0 * 7 + self.boot,
-            thresholds: Thresholds::default(),
+            thresholds: self.thresholds,
         };
         let shards = 1 + usize::try_from((store.0 + self.boot) % 3).unwrap();
         let shards = Shard::recover(&options, shards, &disk, store_file, recovery, now);
