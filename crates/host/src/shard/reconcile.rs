@@ -143,6 +143,7 @@ impl Shard {
     }
 
     fn act(&mut self, actions: Vec<Action>) {
+        let mut missed = false;
         for action in actions {
             match action {
                 Action::Create(new) => self.create_asset(&new),
@@ -158,16 +159,19 @@ impl Shard {
                 Action::Confirm { replica, .. }
                     if self.ending.contains(&replica) && !is_on(Mutation::ConfirmedBeforeSync) => {}
                 Action::Confirm { group, replica } => self.confirm_absent(group, replica),
-                Action::Missing { group, replica } => self.miss(group, replica),
+                Action::Missing { group, replica } => missed |= self.miss(group, replica),
             }
+        }
+        if missed {
+            self.report_lost();
         }
     }
 
-    /// A replica was created here, and is not here.
-    fn miss(&mut self, group: GroupId, replica: ReplicaId) {
+    /// A replica was created here, and is not here. Returns whether that is new.
+    fn miss(&mut self, group: GroupId, replica: ReplicaId) -> bool {
         let before = self.ended.get(&group).map(|ended| (ended.replica, ended.lost));
         if before.is_some_and(|(before, _)| before == replica) {
-            return;
+            return false;
         }
         // What is left of an earlier one goes first, while it is known. It is excluded, or its seat was given away.
         if before.is_some_and(|(before, lost)| lost && before < replica)
@@ -175,10 +179,11 @@ impl Shard {
         {
             self.destroy(left);
         }
-        if self.local(group).is_none() {
+        let gone = self.local(group).is_none();
+        if gone {
             self.lose(group, replica, "nothing of it is here any more", Left::Nothing);
-            self.report_lost();
         }
+        gone
     }
 
     fn create_asset(&mut self, new: &NewReplica) {
@@ -348,8 +353,9 @@ impl Shard {
                 self.own_calls.insert(id.0, OwnCall::Applied { asked_at, index });
             }
             (Some(OwnCall::Barrier { .. }), _) => {}
-            (Some(OwnCall::Renew | OwnCall::ReportLost | OwnCall::Ids), None) => {
-                // Nobody leads meta, as far as is known. Until somebody hears of it, groups lack members.
+            // Nobody leads meta, as far as is known; or more was found to be lost while it was asked. Until it hears of that,
+            // groups lack members.
+            (Some(OwnCall::Renew | OwnCall::Ids), None) | (Some(OwnCall::ReportLost), _) => {
                 self.next_sweep = self.next_sweep.min(self.cx.now.mono + ASK_AGAIN);
             }
             (Some(OwnCall::Report(group)), _) => self.wake(group),
