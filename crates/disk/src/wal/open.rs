@@ -9,7 +9,7 @@ use super::format::{Head, PAGE, RecordKind};
 use super::ledger::Ledger;
 use super::recovery::{Bodies, Recovery, TornTail};
 use super::replay::{Place, Replay};
-use super::scan::{Scanned, Step, marked_pages, scan, stitch};
+use super::scan::{Marks, Scanned, Step, scan, stitch};
 use super::{Current, Wal, WalError, WalOptions};
 use crate::disk::{Disk, FileId, read_exact, read_whole, write_at};
 
@@ -49,13 +49,14 @@ impl Wal {
 }
 
 fn read(disk: &dyn Disk, options: WalOptions, found: &Found) -> Result<(Wal, Recovery), WalError> {
-    let (mut files, marked) = scan_files(disk, &options, &found.files)?;
+    let (mut files, marks) = scan_files(disk, &options, &found.files)?;
     let lens = files.iter().map(|file| (file.generation, file.len)).collect();
     let bodies = Bodies { disk, files: &found.files };
     let Tail { torn, unconfirmed } = cut_tail(&bodies, &mut files)?;
     let steps = stitch(files);
-    // One page may be the seal of a first open that was cut short.
-    if steps.is_empty() && marked > 1 {
+    // One page may be the seal of a first open that was cut short. A file that was used before, and then named anew, is ours
+    // although nothing in it counts: what counted is lost then, which is no reason not to start.
+    if steps.is_empty() && marks.marked > 1 && marks.ours == 0 {
         return Err(WalError::Unreadable);
     }
     let replay = Replay::run(&steps);
@@ -120,8 +121,8 @@ fn scan_files(
     disk: &dyn Disk,
     options: &WalOptions,
     files: &BTreeMap<u64, FileId>,
-) -> Result<(Vec<Scanned>, usize), WalError> {
-    let mut marked = 0;
+) -> Result<(Vec<Scanned>, Marks), WalError> {
+    let mut marks = Marks::default();
     let mut scanned = Vec::new();
     for (&generation, &file) in files {
         let bytes = read_whole(disk, file, u64::MAX)?;
@@ -129,10 +130,12 @@ fn scan_files(
             let path = log_path(generation);
             WalError::Version { path, found }
         })?;
-        marked += marked_pages(&bytes);
+        if found.is_empty() {
+            marks.count(&bytes, options.store.0);
+        }
         scanned.push(Scanned { generation, len: bytes.len() as u64, found });
     }
-    Ok((scanned, marked))
+    Ok((scanned, marks))
 }
 
 /// The last batch, if it is above what is known to be synced.

@@ -65,10 +65,25 @@ pub(super) fn scan(bytes: &[u8], generation: u64, salt: u64) -> Result<Vec<Found
     Ok(found)
 }
 
-/// How many pages of a file look as if a batch began there.
-pub(super) fn marked_pages(bytes: &[u8]) -> usize {
-    let pages = bytes.chunks(usize::try_from(PAGE).unwrap_or(usize::MAX));
-    pages.filter(|page| Head::is_marked(page)).count()
+/// What pages look like, wherever they stand.
+#[derive(Default)]
+pub(super) struct Marks {
+    /// How many look as if a batch began there.
+    pub(super) marked: usize,
+    /// In how many of them one of this store does.
+    pub(super) ours: usize,
+}
+
+impl Marks {
+    /// Looks at the pages of a file.
+    pub(super) fn count(&mut self, bytes: &[u8], salt: u64) {
+        let page = usize::try_from(PAGE).unwrap_or(usize::MAX);
+        let starts = (0..bytes.len()).step_by(page);
+        for at in starts.filter_map(|at| bytes.get(at..)).filter(|at| Head::is_marked(at)) {
+            self.marked += 1;
+            self.ours += usize::from(Head::decode(at, salt).is_some());
+        }
+    }
 }
 
 /// Puts the files, ascending, into one sequence. Files that the log no longer needs are left out.

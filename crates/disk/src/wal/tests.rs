@@ -208,6 +208,20 @@ fn a_batch_larger_than_a_file_gets_its_own() {
 }
 
 #[test]
+fn a_log_of_which_only_a_file_is_left_that_was_used_before_is_lost_and_begins_anew() {
+    let disk = MemDisk::new();
+    with_entries(&disk, 3);
+    // As one that was reused and named, while what the log held was in another one.
+    disk.rename("wal/0000000000000001.wal", "wal/0000000000000007.wal").unwrap();
+    let (_, recovery) = opened(&disk);
+    assert!(recovery.fresh && recovery.groups.is_empty());
+    with_entries(&disk, 2);
+    let recovery = opened(&disk).1;
+    assert!(!recovery.fresh);
+    assert_eq!(recovery.groups[&G].entries.len(), 2);
+}
+
+#[test]
 fn a_log_of_another_store_or_a_later_version_is_refused() {
     let disk = MemDisk::new();
     with_entries(&disk, 3);

@@ -76,7 +76,9 @@ impl Upcoming {
             None => (0, self.cursor),
         };
         let last = stream.last_seq();
-        let count = match self.count {
+        // The stream's replica here may be another one meanwhile, which is not that far yet.
+        let counted = self.count.filter(|_| last >= self.counted_to);
+        let count = match counted {
             None => listed + stream.count_matching(&mut self.filter, from),
             Some(count) if last > self.counted_to => {
                 let from = from.max(self.counted_to + 1);

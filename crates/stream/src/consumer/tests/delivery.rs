@@ -350,3 +350,13 @@ fn a_stream_replica_that_is_behind_holds_nothing_back_for_ever() {
     bench.settle();
     assert_eq!(bench.words(), ["2*2>s", "3*2>s"]);
 }
+
+/// A stream's replica is destroyed and another one begins on the same server, beside the consumer's leader.
+#[test]
+fn what_is_pending_is_right_when_the_stream_here_begins_anew() {
+    let mut bench = Bench::started(config(), &["a", "a", "a"]);
+    assert_eq!(bench.leader.num_pending(&bench.stream), 3);
+    let young = Stream::new(stream_config(), Timestamp(0));
+    assert_eq!(bench.leader.num_pending(&young), 0);
+    assert_eq!(bench.leader.num_pending(&bench.stream), 3);
+}
