@@ -14,6 +14,7 @@ mod input;
 mod lost;
 mod mend;
 mod observe;
+mod own_calls;
 mod reconcile;
 mod recover;
 mod repair;
@@ -165,7 +166,7 @@ pub struct Shard {
     /// States on their way here.
     catchup: BTreeMap<GroupId, catchup::Incoming>,
     /// Calls that the shard itself made.
-    own_calls: BTreeMap<u64, reconcile::OwnCall>,
+    own_calls: BTreeMap<u64, own_calls::OwnCall>,
     next_call: u64,
     /// What meta decided, as far as it is known here.
     known: Known,

@@ -2,6 +2,7 @@
 //! promised is looked for.
 
 mod rest;
+mod whole;
 
 use std::collections::{BTreeMap, BTreeSet};
 

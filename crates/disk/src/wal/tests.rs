@@ -8,7 +8,7 @@ mod room;
 use bytes::Bytes;
 use flotilla_raft::{Base, Entry, EntryKind, GroupId, HardState, Membership, ReplicaId, StoreId};
 
-use super::format::PAGE;
+use super::format::{Head, PAGE};
 use super::*;
 use crate::mem_disk::{Failure, MemDisk, Operation};
 use model::{G, R, entry, small};

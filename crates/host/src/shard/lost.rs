@@ -4,7 +4,7 @@ use std::sync::atomic::Ordering;
 
 use flotilla_raft::{GroupId, ReplicaId};
 
-use super::reconcile::OwnCall;
+use super::own_calls::OwnCall;
 use super::{Join, Left, Shard};
 use crate::notice::Notice;
 use crate::request::MetaRequest;

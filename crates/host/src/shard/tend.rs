@@ -6,7 +6,7 @@ use flotilla_raft::GroupId;
 use flotilla_stream::StreamChange;
 
 use super::Shard;
-use super::reconcile::OwnCall;
+use super::own_calls::OwnCall;
 use crate::replica::{Machine, Replica};
 use crate::request::{ConsumerRequest, MetaRequest, Request, StreamRequest};
 use crate::turn::Cx;
