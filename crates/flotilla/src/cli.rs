@@ -5,7 +5,7 @@ use clap::{Args, ColorChoice, Parser, Subcommand};
 use crate::connect::{Connection, ConnectionArgs};
 use crate::exit::{self, Failure};
 use crate::output::Output;
-use crate::{consumer, publish, server, stream, subscribe, up};
+use crate::{bench, consumer, publish, server, stream, subscribe, up};
 
 /// Administers and uses Flotilla, or any other NATS server with JetStream.
 #[derive(Debug, Parser)]
@@ -55,6 +55,8 @@ enum Command {
     /// Servers: the meta group (needs a user of the system account)
     #[command(subcommand, visible_alias = "srv")]
     Server(server::Command),
+    /// Put loads on the servers and measure them
+    Bench(bench::Args),
     /// Start a cluster on this machine, to try things on
     Up(up::Args),
 }
@@ -94,6 +96,10 @@ async fn connect_and_run(
     connection: &ConnectionArgs,
     out: Output,
 ) -> Result<(), Failure> {
+    if let Command::Bench(args) = command {
+        // It opens connections of its own.
+        return bench::run(&args, connection, &out).await;
+    }
     let session = Session { nats: Connection::open(connection).await?, out };
     let result = match command {
         Command::Stream(command) => stream::run(command, &session).await,
@@ -101,7 +107,7 @@ async fn connect_and_run(
         Command::Pub(args) => publish::run(args, &session).await,
         Command::Sub(args) => subscribe::run(args, &session).await,
         Command::Server(command) => server::run(command, &session).await,
-        Command::Up(_) => Ok(()),
+        Command::Up(_) | Command::Bench(_) => Ok(()),
     };
     session.nats.close().await;
     result

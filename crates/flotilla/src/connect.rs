@@ -143,6 +143,29 @@ impl Connection {
     }
 }
 
+/// The URLs that the arguments, the environment and the context name, with user and password, for a client that speaks
+/// plain TCP.
+///
+/// # Errors
+/// The settings ask for what such a client cannot do.
+pub(crate) fn plain_urls(args: &ConnectionArgs) -> Result<Vec<String>, ConnectError> {
+    let context = Context::load(args.context.as_deref())?;
+    if args.token.is_some() || args.tlscert.is_some() || args.tlsca.is_some() {
+        let why = "this command speaks plain TCP, with a user and a password or without";
+        return Err(ConnectError::Usage(why.to_owned()));
+    }
+    let servers = first(args.server.as_deref(), &context.url).unwrap_or("nats://127.0.0.1:4222");
+    let user = first(args.user.as_deref(), &context.user);
+    let password = first(args.password.as_deref(), &context.password);
+    let whole = |url: &str| match (user, password, url.split_once("://")) {
+        (Some(user), Some(password), Some((scheme, rest))) if !rest.contains('@') => {
+            format!("{scheme}://{user}:{password}@{rest}")
+        }
+        _ => url.to_owned(),
+    };
+    Ok(servers.split(',').map(str::trim).map(whole).collect())
+}
+
 /// The first of flag-or-environment and context that says anything.
 fn first<'a>(given: Option<&'a str>, context: &'a str) -> Option<&'a str> {
     given.or(Some(context)).filter(|text| !text.is_empty())

@@ -12,6 +12,8 @@
 
 use std::io;
 
+use flotilla_loads::LoadError;
+
 use crate::api::ApiError;
 use crate::connect::ConnectError;
 use crate::context::ContextError;
@@ -37,6 +39,8 @@ pub(crate) enum Failure {
     Context(#[from] ContextError),
     #[error(transparent)]
     Up(#[from] UpError),
+    #[error(transparent)]
+    Load(#[from] flotilla_loads::LoadError),
     /// Standard output or standard input failed.
     #[error("standard input or output: {0}")]
     Io(#[from] io::Error),
@@ -63,6 +67,9 @@ impl Failure {
             Self::Api(error) => api_code(error),
             Self::Connect(error) if error.is_denied() => 5,
             Self::Connect(ConnectError::Usage(_)) | Self::Context(_) | Self::Usage(_) => 2,
+            Self::Load(LoadError::Url { .. } | LoadError::Unfit(_)) => 2,
+            Self::Load(LoadError::Io { .. } | LoadError::Silent { .. }) => 3,
+            Self::Load(_) => 1,
             Self::Connect(_) | Self::Late(_) => 3,
             Self::Up(UpError::NotReady { .. }) => 3,
             Self::Up(_) | Self::Io(_) | Self::Failed(_) => 1,

@@ -4,6 +4,7 @@
 //! said about the data goes to standard error, and the exit code tells a script what happened ([`exit`]).
 
 mod api;
+mod bench;
 mod cli;
 mod connect;
 mod consumer;

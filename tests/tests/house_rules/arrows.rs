@@ -118,8 +118,9 @@ pub(crate) const ARROWS: &[(&str, Layer, &[&str])] = &[
             "flotilla-subject",
         ],
     ),
-    // The tool speaks the wire like any client.
-    ("flotilla", Layer::Program, &[]),
+    // They speak the wire like any client.
+    ("flotilla-loads", Layer::Shell, &[]),
+    ("flotilla", Layer::Program, &["flotilla-loads"]),
     ("flotilla-tests", Layer::Tests, &["flotilla-relay"]),
 ];
 

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use anyhow::Result;
+use flotilla_loads::Figures;
 use flotilla_tests::cluster::{ELECTION, create_stream, request};
 use flotilla_tests::{Cluster, eventually};
 use futures::{StreamExt, TryStreamExt};
@@ -10,7 +11,6 @@ use serde_json::json;
 use tokio::time::{Instant, sleep};
 
 use crate::processes::Processes;
-use crate::report::Figures;
 
 pub(crate) const NAME: &str = "idle";
 /// How many are created at the same time.
@@ -51,5 +51,13 @@ pub(crate) async fn measure(cluster: &Cluster, streams: usize) -> Result<Figures
     let before = Processes::read(cluster)?;
     sleep(WATCH).await;
     let used = Processes::read(cluster)?.since(&before);
-    Ok(Figures::of_rest(streams * 2, creating, used, &empty, WATCH, cluster.servers().len()))
+    let servers = cluster.servers().len() as f64;
+    let resident = used.largest_resident as f64;
+    let mut figures = Figures::default();
+    figures.add("created/s", (streams * 2) as f64 / creating.as_secs_f64());
+    figures.add("% of a core, each", used.cpu_seconds / WATCH.as_secs_f64() / servers * 100.0);
+    figures.add("resident MB, largest", resident / 1e6);
+    let beyond = resident - empty.largest_resident as f64;
+    figures.add("MB beyond empty, largest", beyond / 1e6);
+    Ok(figures)
 }

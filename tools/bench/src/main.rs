@@ -5,12 +5,10 @@
 //! Flotilla runs with its defaults: a majority syncs before an acknowledgment. So does nats-server: it does not sync
 //! before an acknowledgment.
 
+mod failover;
 mod idle;
-mod load;
 mod processes;
-mod publish;
 mod report;
-mod wire;
 
 use std::fs;
 use std::path::PathBuf;
@@ -19,10 +17,17 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use clap::Parser;
+use flotilla_loads::{Figures, Load, Moment, Servers, Window};
 use flotilla_tests::{Cluster, Flavour, Plan};
+use tokio::time::sleep;
 
-use crate::publish::Publish;
-use crate::report::{Figures, Report};
+use crate::processes::Processes;
+use crate::report::Report;
+
+/// Before counting begins.
+const WARM: Duration = Duration::from_secs(2);
+/// After a load, for what the servers still have to write.
+const SETTLE: Duration = Duration::from_secs(2);
 
 /// Compare Flotilla with nats-server on this machine
 #[derive(Debug, Parser)]
@@ -43,6 +48,9 @@ struct Arguments {
     /// How many streams and consumers lie idle in the load `idle`
     #[arg(long, default_value_t = 1_000)]
     idle: usize,
+    /// How many leaders are killed in the load `failover`
+    #[arg(long, default_value_t = 10)]
+    kills: usize,
     /// Measure one server only
     #[arg(long, value_parser = ["flotilla", "nats"])]
     server: Option<String>,
@@ -85,7 +93,7 @@ async fn run(arguments: &Arguments) -> Result<()> {
             let (measured, result) = measure(arguments, flavour).await;
             for (name, figures) in measured {
                 eprintln!("round {round}, {flavour}, {name}: {figures}");
-                report.add(&name, flavour, figures);
+                report.add(&name, flavour, &figures);
             }
             if let Err(error) = result {
                 eprintln!("round {round}, {flavour}: {error:#}");
@@ -104,7 +112,16 @@ async fn run(arguments: &Arguments) -> Result<()> {
 /// One server's figures of one round, and what ended it early, if so.
 async fn measure(arguments: &Arguments, flavour: Flavour) -> (Vec<(String, Figures)>, Result<()>) {
     let mut measured = Vec::new();
-    let mut result = publish_all(arguments, flavour, &mut measured).await;
+    let mut result = put_loads(arguments, flavour, &mut measured).await;
+    if result.is_ok() && arguments.wants(failover::NAME) {
+        result = async {
+            let mut cluster = start(flavour).await?;
+            let figures = failover::measure(&mut cluster, arguments.kills).await?;
+            measured.push((failover::NAME.to_owned(), figures));
+            cluster.kill_all().await
+        }
+        .await;
+    }
     if result.is_ok() && arguments.wants(idle::NAME) {
         result = async {
             let mut cluster = start(flavour).await?;
@@ -117,22 +134,47 @@ async fn measure(arguments: &Arguments, flavour: Flavour) -> (Vec<(String, Figur
     (measured, result)
 }
 
-async fn publish_all(
+async fn put_loads(
     arguments: &Arguments,
     flavour: Flavour,
     measured: &mut Vec<(String, Figures)>,
 ) -> Result<()> {
-    let loads: Vec<Publish> =
-        publish::LOADS.into_iter().filter(|load| arguments.wants(load.name)).collect();
+    let loads: Vec<Load> = Load::all().filter(|load| arguments.wants(load.name)).collect();
     if loads.is_empty() {
         return Ok(());
     }
     let mut cluster = start(flavour).await?;
+    let urls: Vec<String> = cluster.servers().iter().map(|server| server.url()).collect();
+    let servers = Servers::find(&urls).await?;
+    let window = Window { warm: WARM, length: Duration::from_secs(arguments.seconds) };
     for load in loads {
-        let figures = load.measure(&cluster, Duration::from_secs(arguments.seconds)).await;
+        let figures = put(&load, &cluster, &servers, window).await;
         measured.push((load.name.to_owned(), figures.with_context(|| load.name.to_owned())?));
+        sleep(SETTLE).await;
     }
     cluster.kill_all().await
+}
+
+/// One load, and what the servers used meanwhile.
+async fn put(load: &Load, cluster: &Cluster, servers: &Servers, window: Window) -> Result<Figures> {
+    let mut before = None;
+    let mut used = None;
+    let mut at = |moment| match (moment, Processes::read(cluster)) {
+        (Moment::Begin, now) => before = now.ok(),
+        (Moment::End, now) => {
+            used = now.ok().and_then(|now| before.as_ref().map(|before| now.since(before)));
+        }
+    };
+    let mut figures = load.run(servers, window, &mut at).await?;
+    let used: Processes = used.context("the servers cannot be watched")?;
+    figures.add("resident MB, largest", used.largest_resident as f64 / 1e6);
+    if let Some(messages) = figures.get("messages").filter(|messages| *messages > 0.0) {
+        figures.add("server CPU us/message", used.cpu_seconds * 1e6 / messages);
+        figures.add("bytes to disk/message", used.written as f64 / messages);
+    } else {
+        figures.add("server CPU s", used.cpu_seconds);
+    }
+    Ok(figures)
 }
 
 async fn start(flavour: Flavour) -> Result<Cluster> {

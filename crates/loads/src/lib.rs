@@ -1,0 +1,25 @@
+//! Loads on NATS servers, and what they measure. A client does as little as possible, so that the servers are what is
+//! measured, and the same for Flotilla and nats-server.
+//!
+//! * [`Servers::find`] learns which servers there are.
+//! * [`Load::all`] names the loads; [`Load::run`] puts one on the servers and returns its [`Figures`].
+//!
+//! Latencies are from handing bytes to the socket until the answer is read. A client that waits for one answer before it
+//! asks again does not ask a server that stands still; what it would have asked meanwhile is added to the histogram, as if
+//! it had gone on asking at its usual pace (coordinated omission).
+
+mod api;
+mod assets;
+mod error;
+mod fanout;
+mod figures;
+mod load;
+mod publish;
+mod pull;
+mod servers;
+mod wire;
+
+pub use error::LoadError;
+pub use figures::{Figures, short};
+pub use load::{Load, Moment, Window};
+pub use servers::{Address, Servers};
