@@ -12,6 +12,7 @@ mod i10_meta_and_disks;
 mod i13_bounds;
 mod i14_honest_stops;
 mod i15_damage_is_repaired;
+mod i18_time;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -19,6 +20,7 @@ use flotilla_disk::Pin;
 use flotilla_host::{ReplicaView, StoredMessage, Totals};
 use flotilla_meta::Meta;
 use flotilla_raft::{GroupId, ReplicaId, StoreId};
+use flotilla_stream::Timestamp;
 
 use crate::history::History;
 
@@ -73,6 +75,8 @@ pub enum Seen<'a> {
         boot: u64,
         /// How it stands.
         view: &'a ReplicaView<'a>,
+        /// The latest time of day that any clock could have shown by now.
+        latest: Timestamp,
     },
     /// A server's log after a turn.
     Log {
@@ -165,6 +169,7 @@ impl Default for Invariants {
             Box::new(i13_bounds::Bounds),
             Box::new(i14_honest_stops::HonestStops),
             Box::new(i15_damage_is_repaired::DamageIsRepaired),
+            Box::new(i18_time::Time),
         ])
     }
 }

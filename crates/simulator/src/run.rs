@@ -224,7 +224,8 @@ impl Run {
             }
             known.truncate(n);
             known.push(standing);
-            let seen = Seen::Replica { store, boot: running.boot, view: &view };
+            let latest = self.world.latest();
+            let seen = Seen::Replica { store, boot: running.boot, view: &view, latest };
             self.invariants.see(history, &seen)?;
             let reached = self.groups.entry(view.group).or_default();
             reached.applied = reached.applied.max(view.applied);

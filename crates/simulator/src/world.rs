@@ -84,6 +84,8 @@ pub struct World {
     /// What happened so far, as a hash and, if asked for, in words.
     pub trace: Trace,
     pub(crate) options: WorldOptions,
+    /// How far ahead of the true time some clock ever was, in nanoseconds.
+    pub(crate) ahead: i64,
     /// How many events had to wait for a server that stood still.
     deferred: u64,
     /// How many turns all shards took.
@@ -110,6 +112,7 @@ impl World {
             random: Seeded::new(seed),
             trace,
             options,
+            ahead: 0,
             deferred: 0,
             turns: 0,
             pace: BTreeMap::new(),
@@ -194,6 +197,11 @@ impl World {
     /// The time of day on a server whose clock is wrong by `offset`.
     fn wall(&self, offset: i64) -> Timestamp {
         Timestamp(EPOCH + i64::try_from(self.now).unwrap_or(i64::MAX) + offset)
+    }
+
+    /// The latest time of day that any clock could have shown by now.
+    pub(crate) fn latest(&self) -> Timestamp {
+        self.wall(self.ahead)
     }
 
     /// Who leads a group, of those that say so: the one with the highest term.

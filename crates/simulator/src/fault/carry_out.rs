@@ -157,6 +157,7 @@ impl Faults {
                 for store in self.meet(fault, who, world) {
                     if let Some(server) = world.servers.get_mut(&store) {
                         server.clock.offset += by * 1_000_000;
+                        world.ahead = world.ahead.max(server.clock.offset);
                     }
                 }
             }

@@ -61,7 +61,7 @@ impl Invariant for Raft {
     }
 
     fn see(&mut self, _history: &History, seen: &Seen<'_>) -> Result<(), String> {
-        let Seen::Replica { store, boot, view } = seen else { return Ok(()) };
+        let Seen::Replica { store, boot, view, .. } = seen else { return Ok(()) };
         let (group, replica) = (view.group, view.replica);
         let (term, vote, commit) =
             (view.hard_state.term, view.hard_state.vote, view.hard_state.commit);
