@@ -186,6 +186,27 @@ async fn this_project_s_tool_speaks_for_people_and_for_scripts() -> Result<()> {
     Ok(())
 }
 
+/// Every load does something, and leaves nothing behind.
+#[tokio::test]
+async fn this_project_s_tool_puts_loads_on_servers() -> Result<()> {
+    let cluster = Cluster::start(Plan::new(3)?).await?;
+    let flotilla = tool::flotilla(cluster.urls(), cluster.dir())?;
+    let json = stdout(&flotilla, "bench --length 200ms --warm 50ms --json").await?;
+    let measured: Value = serde_json::from_str(&json)?;
+    let names: Vec<String> =
+        serde_json::from_str(&stdout(&flotilla, "bench --list --json").await?)?;
+    for name in &names {
+        let rate = ["messages/s", "created/s"].map(|figure| measured[name][figure].as_f64());
+        let rate = rate.into_iter().flatten().next();
+        ensure!(rate.is_some_and(|rate| rate > 0.0), "{name}: {}", measured[name]);
+    }
+    let left = stdout(&flotilla, "stream ls --names").await?;
+    ensure!(left.trim().is_empty(), "{left}");
+    let ended = flotilla.run(&words("bench nothing-of-that-name")).await?;
+    ensure!(ended.code == 2, "{}", ended.text());
+    Ok(())
+}
+
 fn words(line: &str) -> Vec<&str> {
     line.split(' ').collect()
 }

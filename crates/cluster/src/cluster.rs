@@ -12,6 +12,7 @@ use flotilla_routes::{Event, Routes};
 use flotilla_server_core::RouterHandle;
 use flotilla_server_core::router::AlreadyConnected;
 use thiserror::Error;
+use tokio::runtime::Handle;
 use tokio::sync::{mpsc, watch};
 
 use crate::beats::{self, Beating};
@@ -23,6 +24,7 @@ use crate::links::Links;
 use crate::members::Members;
 use crate::messages::Messages;
 use crate::raft::Bundles;
+use crate::routes_thread::RoutesThread;
 use crate::service::Service;
 use crate::store::JetStreamLink;
 
@@ -61,6 +63,18 @@ pub enum StartError {
     Beats(#[from] io::Error),
 }
 
+/// The routes could not be opened.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum BindError {
+    /// The address is taken, or the options are wrong.
+    #[error(transparent)]
+    Routes(#[from] flotilla_routes::StartError),
+    /// Their thread could not be started.
+    #[error("the thread for routes cannot be started: {0}")]
+    Thread(io::Error),
+}
+
 /// Routes that are open. Nothing that arrives is read before [`start`](Self::start).
 pub struct Cluster {
     handle: ClusterHandle,
@@ -70,16 +84,20 @@ pub struct Cluster {
 }
 
 impl Cluster {
-    /// Opens the routes. Must be called within a tokio runtime.
+    /// Opens the routes, on a thread of their own.
     ///
     /// # Errors
     /// The address is taken, or the options are wrong.
-    pub fn bind(options: Options) -> Result<Self, flotilla_routes::StartError> {
+    pub fn bind(options: Options) -> Result<Self, BindError> {
         let Options { routes, tell_client_urls } = options;
         if let Some(warning) = routes.warning() {
             log::warn!("{warning}");
         }
-        let (routes, events) = Routes::start(routes)?;
+        let thread = RoutesThread::start().map_err(BindError::Thread)?;
+        let (routes, events) = {
+            let _entered = thread.handle().enter();
+            Routes::start(routes)?
+        };
         let links = Arc::new(Links::new(routes));
         let (stop, stopped) = watch::channel(false);
         let handle = ClusterHandle {
@@ -88,6 +106,7 @@ impl Cluster {
             leadership: Arc::new(OnceLock::new()),
             stop: Arc::new(stop),
             links,
+            thread: Arc::new(thread),
         };
         Ok(Self { handle, events, tell_client_urls, stop: stopped })
     }
@@ -99,7 +118,7 @@ impl Cluster {
     }
 
     /// Joins the routes with the router and with JetStream, if this server runs it. Must be called within a tokio
-    /// runtime, which all of it then runs on, but for the thread that beats.
+    /// runtime, on which clients get what other servers sent them.
     ///
     /// # Errors
     /// See [`StartError`].
@@ -113,6 +132,7 @@ impl Cluster {
             links: handle.links.clone(),
             neighbours: handle.neighbours.clone(),
             router: router.clone(),
+            runtime: Handle::current(),
             jetstream: jetstream.as_ref().map(|link| link.jetstream.clone()),
         };
         let (members, beating) = match jetstream {
@@ -133,7 +153,7 @@ impl Cluster {
             ending: BTreeMap::new(),
             _beating: beating,
         };
-        tokio::spawn(service.run(events, stop));
+        handle.thread.handle().spawn(service.run(events, stop));
         Ok(handle)
     }
 }

@@ -38,10 +38,11 @@ mod messages;
 mod raft;
 mod registration;
 mod roster;
+mod routes_thread;
 mod service;
 mod store;
 
 pub use alone::{Alone, Entering};
-pub use cluster::{Cluster, Options, StartError, TellClientUrls};
+pub use cluster::{BindError, Cluster, Options, StartError, TellClientUrls};
 pub use handle::{ClusterHandle, PeerStatus};
 pub use store::{Asking, JetStreamLink, LocalStore, PersistError};

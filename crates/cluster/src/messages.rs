@@ -9,6 +9,7 @@ use flotilla_routes::interest::{RoutedMessage, Statement};
 use flotilla_routes::{Credit, PeerId};
 use flotilla_server_core::router::PeerBatch;
 use flotilla_server_core::{Account, Interest, Message, Origin, RouterHandle};
+use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
@@ -22,6 +23,8 @@ pub(crate) struct Messages {
     pub(crate) links: Arc<Links>,
     pub(crate) neighbours: Arc<Neighbours>,
     pub(crate) router: RouterHandle,
+    /// Where clients are served.
+    pub(crate) runtime: Handle,
     pub(crate) jetstream: Option<Arc<dyn LocalStore>>,
 }
 
@@ -40,7 +43,7 @@ impl Worker {
         previous: Option<JoinHandle<()>>,
     ) -> Self {
         let (frames, receiver) = mpsc::unbounded_channel();
-        let task = tokio::spawn(async move {
+        let task = messages.runtime.clone().spawn(async move {
             if let Some(previous) = previous {
                 // It cannot have panicked without being logged; its end is all that counts.
                 drop(previous.await);

@@ -31,6 +31,8 @@ pub(crate) enum Asked {
     },
     DeleteStream(GroupId),
     DeleteConsumer,
+    /// A limit for the stream of that name, of so many messages.
+    Limit(String, u64),
     /// Of which stream, and which of its removals.
     Remove(GroupId, usize),
     LastSeq {

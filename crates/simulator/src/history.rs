@@ -141,6 +141,10 @@ pub struct History {
     pub consumers: BTreeMap<GroupId, ConsumerLife>,
     /// How many requests to delete a stream of a name were not answered.
     pub deleting: BTreeMap<String, u64>,
+    /// The limits that were asked for and not answered, by the stream's name: which of its lives they meet is not known.
+    pub limiting: BTreeMap<String, Vec<u64>>,
+    /// The least limit that a stream has, by group, as answers said.
+    pub limited: BTreeMap<GroupId, u64>,
     /// Whether a clock was set wrong: windows of time end early or late then.
     pub clocks_are_wrong: bool,
 }

@@ -146,6 +146,7 @@ impl SegmentStore {
         disk: &dyn Disk,
         first_seq: u64,
     ) -> Result<Arc<Vec<Slot>>, ReadError> {
+        let busy = self.is_rewritten(first_seq);
         let Some(segment) = self.segments.get_mut(&first_seq) else { return Ok(Arc::default()) };
         if !segment.sealed {
             return Ok(Arc::new(segment.slots.clone()));
@@ -159,6 +160,9 @@ impl SegmentStore {
                     SegmentError::Disk(error) => ReadError::Disk(error),
                     error => ReadError::Segment(error),
                 })?;
+                if busy {
+                    return Ok(Arc::new(loaded.slots));
+                }
                 // The index has rotted since it was opened: what the records do not say is lost.
                 segment.damage = loaded.damage;
                 segment.end = loaded.end;

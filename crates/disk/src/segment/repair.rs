@@ -62,9 +62,10 @@ impl SegmentStore {
     }
 
     /// Reads everything that a segment has on disk, before it is handed on: rot must not travel. What is found is remembered
-    /// ([`damaged`](Self::damaged)).
+    /// ([`damaged`](Self::damaged)). While records of it are dropped or erased it is not to be handed on.
     pub fn verify(&mut self, disk: &dyn Disk, first_seq: u64) -> bool {
-        let Some(segment) = self.segments.get(&first_seq).filter(|s| !s.is_hurt()) else {
+        let busy = self.is_rewritten(first_seq);
+        let Some(segment) = self.segments.get(&first_seq).filter(|s| !s.is_hurt() && !busy) else {
             return false;
         };
         let (flushed, path) = (segment.flushed, segment_path(self.group, first_seq));
@@ -143,6 +144,10 @@ impl SegmentStore {
 
     /// A record of this segment, or its index, could not be read.
     pub(super) fn note_rot(&mut self, first_seq: u64) {
+        if self.is_rewritten(first_seq) {
+            // It will be read again when that is done.
+            return;
+        }
         if let Some(segment) = self.segments.get_mut(&first_seq) {
             segment.rotten = true;
         }

@@ -132,7 +132,12 @@ impl Staging {
                 let index = encode_index(self.group, first_seq, last_seq, end, &slots);
                 write_at(disk, file, end, &index)?;
             }
-            Ok(disk.sync_data(file)?)
+            let synced = disk.sync_data(file);
+            if synced.is_err() {
+                // Its pages count as clean now, whatever of them is on the disk: the next sync would find nothing to do.
+                disk.remove(&path)?;
+            }
+            Ok(synced?)
         })?;
         disk.rename(&path, &self.done(summary))?;
         Ok(disk.sync_dir(&self.dir())?)

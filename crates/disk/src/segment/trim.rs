@@ -105,7 +105,8 @@ impl SegmentStore {
         Ok(Some(SegmentJob { group: self.group, id, steps }))
     }
 
-    fn is_rewritten(&self, first_seq: u64) -> bool {
+    /// Whether a job is at work within it: what is read there meanwhile may be of before and of after.
+    pub(super) fn is_rewritten(&self, first_seq: u64) -> bool {
         self.rewriting.values().any(|segment| *segment == first_seq)
     }
 

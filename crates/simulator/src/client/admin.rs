@@ -185,10 +185,12 @@ impl Clients {
         if usize::from(replicas) > world.stores().len() {
             return;
         }
-        let mut config = configs::stream(&life.name, replicas);
-        config.max_msgs = life.max_msgs;
+        let (name, max) = (life.name.clone(), life.max_msgs);
+        let mut config = configs::stream(&name, replicas);
+        config.max_msgs = max;
+        let asked = max.map_or(Asked::Nothing, |max| self.limiting(name, max));
         let (account, config) = (ACCOUNT.to_owned(), Box::new(config));
-        self.ask_meta(MetaRequest::UpdateStream { account, config }, Asked::Nothing, world);
+        self.ask_meta(MetaRequest::UpdateStream { account, config }, asked, world);
     }
 
     pub(super) fn limit(&mut self, world: &mut World) {
@@ -196,9 +198,17 @@ impl Clients {
         let max = 20 + self.random.below(200);
         let Some(life) = self.history.streams.get_mut(&group) else { return };
         life.max_msgs = Some(life.max_msgs.map_or(max, |before| before.min(max)));
-        let mut config = configs::stream(&life.name, 3);
+        let name = life.name.clone();
+        let mut config = configs::stream(&name, 3);
         config.max_msgs = Some(max);
         let (account, config) = (ACCOUNT.to_owned(), Box::new(config));
-        self.ask_meta(MetaRequest::UpdateStream { account, config }, Asked::Nothing, world);
+        let asked = self.limiting(name, max);
+        self.ask_meta(MetaRequest::UpdateStream { account, config }, asked, world);
+    }
+
+    /// A limit is about to be asked for.
+    fn limiting(&mut self, name: String, max: u64) -> Asked {
+        self.history.limiting.entry(name.clone()).or_default().push(max);
+        Asked::Limit(name, max)
     }
 }

@@ -138,6 +138,7 @@ impl Clients {
                     *open -= 1;
                 }
             }
+            (Asked::Limit(name, max), Some(answer)) => self.limit_is(&name, max, &answer),
             (Asked::Remove(group, removal), Some(Answer::Done | Answer::Purged(_))) => {
                 let life = self.history.streams.get_mut(&group);
                 if let Some(removal) = life.and_then(|life| life.removals.get_mut(removal)) {
@@ -165,6 +166,21 @@ impl Clients {
         Ok(None)
     }
 
+    /// A limit was answered: the stream may be another one than that which was meant, or one that is not known yet.
+    fn limit_is(&mut self, name: &str, max: u64, answer: &Answer) {
+        if let Some(open) = self.history.limiting.get_mut(name)
+            && let Some(at) = open.iter().position(|limit| *limit == max)
+        {
+            open.swap_remove(at);
+        }
+        let Answer::Asset { group, .. } = answer else { return };
+        let met = self.history.limited.entry(*group).or_insert(max);
+        *met = max.min(*met);
+        if let Some(life) = self.history.streams.get_mut(group) {
+            life.max_msgs = Some(life.max_msgs.map_or(max, |before| before.min(max)));
+        }
+    }
+
     fn stream_is(&mut self, name: &str, replicas: u8, group: GroupId) {
         let life = self.history.streams.entry(group).or_insert_with(|| StreamLife {
             name: name.to_owned(),
@@ -175,6 +191,9 @@ impl Clients {
             end_asked: None,
             may_be_gone: false,
         });
+        let open = self.history.limiting.get(name).into_iter().flatten();
+        let met = self.history.limited.get(&group);
+        life.max_msgs = open.chain(met).chain(&life.max_msgs).min().copied();
         life.single |= replicas == 1;
         life.may_be_gone |= self.history.deleting.get(name).is_some_and(|open| *open > 0);
         // An answer that came late may name a life whose end was asked for meanwhile.

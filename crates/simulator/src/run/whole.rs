@@ -141,9 +141,13 @@ impl Run {
     fn hurt(&self, wanted: &AssetGroup) -> Hurt {
         let mut hurt = self.faults.hurt.clone();
         let is_new = self.groups.get(&wanted.id).is_none_or(|reached| reached.term == 0);
+        let is_here = |replica, store| {
+            let views = self.world.shards(store).iter().flat_map(Shard::replicas);
+            views.into_iter().any(|view| view.replica == replica)
+        };
         for (replica, store) in wanted.holders() {
-            if hurt.stores.contains(&store) && (is_new || !self.world.servers.contains_key(&store))
-            {
+            let unknown = hurt.stores.contains(&store) && (is_new || !is_here(replica, store));
+            if unknown || !self.world.servers.contains_key(&store) {
                 hurt.logs.insert(replica);
                 hurt.any.insert(replica);
             }

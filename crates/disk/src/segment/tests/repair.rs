@@ -45,6 +45,27 @@ fn a_check_reads_every_sealed_segment_and_finds_any_flipped_bit() {
 }
 
 #[test]
+fn an_erasure_that_is_under_way_is_no_damage() {
+    let disk = MemDisk::new();
+    let mut store = stored(&disk, 40);
+    let open = store.segments.last_key_value().map(|(first_seq, _)| *first_seq).unwrap();
+    for seq in [9, open] {
+        let (&first_seq, _) = store.segments.range(..=seq).next_back().unwrap();
+        assert!(store.verify(&disk, first_seq));
+        let job = store.erase(&disk, seq).unwrap().unwrap();
+        for run in [false, true] {
+            let done = if run { job.run(&disk) } else { Ok(()) };
+            assert_eq!(done, Ok(()));
+            assert!(!store.verify(&disk, first_seq), "not to be handed on now");
+            assert_eq!(store.damaged(), None);
+            assert!(store.read(&disk, seq + 1).is_ok());
+        }
+        store.finished(job.id(), &Ok(()));
+        assert!(store.verify(&disk, first_seq));
+    }
+}
+
+#[test]
 fn what_cannot_be_read_is_known_to_be_damaged_until_it_is_repaired() {
     let (sender, receiver) = (MemDisk::new(), MemDisk::new());
     let (mut source, mut store) = (stored(&sender, 40), stored(&receiver, 40));

@@ -1,6 +1,7 @@
 //! Catch-up: a manifest, parts, and the switch.
 
 use super::*;
+use crate::mem_disk::{Failure, Operation};
 
 pub(super) fn all(_: u64) -> bool {
     true
@@ -176,4 +177,18 @@ fn a_segment_with_an_erased_record_is_what_its_manifest_says() {
     // An index that was read again says the same.
     let (mut again, ..) = opened(&sender, 40);
     assert_eq!(again.manifest(&sender, 40, &all).unwrap(), manifest);
+}
+
+#[test]
+fn a_part_whose_sync_failed_is_fetched_anew() {
+    let (sender, receiver) = (MemDisk::new(), MemDisk::new());
+    let mut source = stored(&sender, 50);
+    let summary = source.manifest(&sender, 50, &all).unwrap()[0];
+    let staging = Staging::new(G);
+    staging
+        .write(&receiver, &summary, 0, &source.read_chunk(&sender, 1, 0, 1 << 20).unwrap())
+        .unwrap();
+    receiver.fail(Operation::Sync, 1, Failure::Io);
+    assert!(staging.finish(&receiver, &summary, &all).is_err());
+    assert_eq!(staging.next_offset(&receiver, &summary), Ok(Some(0)), "nothing of it counts");
 }
