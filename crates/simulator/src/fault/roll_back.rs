@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use flotilla_disk::{MemDisk, Seeded, Wal, WalOptions};
 use flotilla_host::{MILLISECOND, SECOND, Shard};
-use flotilla_raft::StoreId;
+use flotilla_raft::{GroupId, Membership, StoreId};
 
 use super::carry_out::{AGAIN, Faults, resolve, timer_of};
 use super::{FaultKind, FaultPlan, Who};
@@ -72,7 +72,7 @@ impl Faults {
     ) {
         let image = self.images.remove(&fault).filter(|_| step != 0);
         if let Some((store, image, end)) = image {
-            let can_be = may_be_rolled_back(store, world);
+            let can_be = self.may_be_rolled_back(store, world);
             let known = world.stores().into_iter().filter(|other| *other != store);
             let known = known.filter_map(|other| world.synced_of(store, other));
             if can_be && known.min().is_some_and(|known| known > end) {
@@ -90,7 +90,7 @@ impl Faults {
                 return world.at(world.now + AGAIN, timer_of(fault, 1));
             }
         }
-        let victim = resolve(who, world).into_iter().find(|s| may_be_rolled_back(*s, world));
+        let victim = resolve(who, world).into_iter().find(|s| self.may_be_rolled_back(*s, world));
         let image = victim.and_then(|store| Some((store, image_of(store, world)?)));
         let Some((store, (image, end))) = image else {
             return world.at(world.now + AGAIN, timer_of(fault, LOOK));
@@ -98,12 +98,21 @@ impl Faults {
         self.images.insert(fault, (store, image, end));
         world.at(world.now + age, timer_of(fault, 1));
     }
-}
 
-fn may_be_rolled_back(store: StoreId, world: &World) -> bool {
-    let alone = |shard: &Shard| shard.replicas().any(|view| view.membership.voters.len() < 2);
-    world.stores().into_iter().all(|store| world.runs(store))
-        && !world.shards(store).iter().any(alone)
+    /// Whether nobody needs it: no replica there votes alone, and of the meta group none else has forgotten anything for which
+    /// there is no successor yet.
+    fn may_be_rolled_back(&self, store: StoreId, world: &World) -> bool {
+        let stores = world.stores();
+        let alone = |shard: &Shard| shard.replicas().any(|view| view.membership.voters.len() < 2);
+        let whole = |members: &Membership| {
+            let forgot = members.voters.iter().any(|replica| self.hurt.logs.contains(replica));
+            !forgot && members.learners.is_empty() && !members.is_joint()
+        };
+        let mut views = stores.iter().flat_map(|s| world.shards(*s)).flat_map(Shard::replicas);
+        stores.iter().all(|store| world.runs(*store))
+            && !world.shards(store).iter().any(alone)
+            && views.all(|view| view.group != GroupId::META || whole(view.membership))
+    }
 }
 
 /// The disk as it is now, and where its log will be found to end: what is written and not yet synced is in the image.
