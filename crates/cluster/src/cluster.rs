@@ -24,7 +24,7 @@ use crate::links::Links;
 use crate::members::Members;
 use crate::messages::Messages;
 use crate::raft::Bundles;
-use crate::routes_thread::RoutesThread;
+use crate::routes_thread;
 use crate::service::Service;
 use crate::store::JetStreamLink;
 
@@ -78,13 +78,15 @@ pub enum BindError {
 /// Routes that are open. Nothing that arrives is read before [`start`](Self::start).
 pub struct Cluster {
     handle: ClusterHandle,
+    /// Of the routes' thread.
+    runtime: Handle,
     events: mpsc::Receiver<Event>,
     tell_client_urls: Option<TellClientUrls>,
     stop: watch::Receiver<bool>,
 }
 
 impl Cluster {
-    /// Opens the routes, on a thread of their own.
+    /// Opens the routes, on a thread of their own, which ends with the tokio runtime that this must be called within.
     ///
     /// # Errors
     /// The address is taken, or the options are wrong.
@@ -93,9 +95,9 @@ impl Cluster {
         if let Some(warning) = routes.warning() {
             log::warn!("{warning}");
         }
-        let thread = RoutesThread::start().map_err(BindError::Thread)?;
+        let runtime = routes_thread::start().map_err(BindError::Thread)?;
         let (routes, events) = {
-            let _entered = thread.handle().enter();
+            let _entered = runtime.enter();
             Routes::start(routes)?
         };
         let links = Arc::new(Links::new(routes));
@@ -106,9 +108,8 @@ impl Cluster {
             leadership: Arc::new(OnceLock::new()),
             stop: Arc::new(stop),
             links,
-            thread: Arc::new(thread),
         };
-        Ok(Self { handle, events, tell_client_urls, stop: stopped })
+        Ok(Self { handle, runtime, events, tell_client_urls, stop: stopped })
     }
 
     /// What JetStream is built with: it is the way to other servers, but leads nowhere before [`start`](Self::start).
@@ -127,7 +128,7 @@ impl Cluster {
         router: &RouterHandle,
         jetstream: Option<JetStreamLink>,
     ) -> Result<ClusterHandle, StartError> {
-        let Self { handle, events, tell_client_urls, stop } = self;
+        let Self { handle, runtime, events, tell_client_urls, stop } = self;
         let messages = Messages {
             links: handle.links.clone(),
             neighbours: handle.neighbours.clone(),
@@ -153,7 +154,7 @@ impl Cluster {
             ending: BTreeMap::new(),
             _beating: beating,
         };
-        handle.thread.handle().spawn(service.run(events, stop));
+        runtime.spawn(service.run(events, stop));
         Ok(handle)
     }
 }

@@ -17,7 +17,6 @@ use crate::interest::Neighbours;
 use crate::leadership::Leadership;
 use crate::links::{Links, Sent};
 use crate::raft::Bundles;
-use crate::routes_thread::RoutesThread;
 
 /// Reaches the cluster, from any thread. Cheap to clone; when the last clone is dropped, the server leaves.
 #[derive(Clone)]
@@ -28,7 +27,6 @@ pub struct ClusterHandle {
     /// Set when the cluster starts with JetStream.
     pub(crate) leadership: Arc<OnceLock<Arc<Leadership>>>,
     pub(crate) stop: Arc<watch::Sender<bool>>,
-    pub(crate) thread: Arc<RoutesThread>,
 }
 
 /// Another server, as this one knows it.

@@ -11,25 +11,18 @@ use std::thread;
 use tokio::runtime::{Builder, Handle};
 use tokio::sync::oneshot;
 
-/// Ends with all that runs on it when it is dropped.
-pub(crate) struct RoutesThread {
-    runtime: Handle,
-    _stop: oneshot::Sender<()>,
-}
-
-impl RoutesThread {
-    pub(crate) fn start() -> io::Result<Self> {
-        let runtime = Builder::new_current_thread().enable_all().build()?;
-        let handle = runtime.handle().clone();
-        let (stop, stopped) = oneshot::channel();
-        thread::Builder::new().name("routes".to_owned()).spawn(move || {
-            // It fails when the other end is dropped, which is what is waited for.
-            drop(runtime.block_on(stopped));
-        })?;
-        Ok(Self { runtime: handle, _stop: stop })
-    }
-
-    pub(crate) fn handle(&self) -> &Handle {
-        &self.runtime
-    }
+/// Starts it, from within a runtime with which it ends, and all that runs on it. Returns where to spawn.
+pub(crate) fn start() -> io::Result<Handle> {
+    let runtime = Builder::new_current_thread().enable_all().build()?;
+    let handle = runtime.handle().clone();
+    let (stop, stopped) = oneshot::channel::<()>();
+    thread::Builder::new().name("routes".to_owned()).spawn(move || {
+        // It fails when the other end is dropped, which is what is waited for.
+        drop(runtime.block_on(stopped));
+    })?;
+    tokio::spawn(async move {
+        let _stop = stop;
+        std::future::pending::<()>().await;
+    });
+    Ok(handle)
 }
