@@ -108,8 +108,7 @@ impl Connection {
     /// No server could be reached in time, or it refused us; or the settings contradict each other.
     pub(crate) async fn open(args: &ConnectionArgs) -> Result<Self, ConnectError> {
         let context = Context::load(args.context.as_deref())?;
-        let servers =
-            first(args.server.as_deref(), &context.url).unwrap_or("nats://127.0.0.1:4222");
+        let servers = servers(args, &context);
         let (refusals, denied) = watch::channel(None);
         let options = options(args, &context)?
             .connection_timeout(args.timeout)
@@ -150,20 +149,29 @@ impl Connection {
 /// The settings ask for what such a client cannot do.
 pub(crate) fn plain_urls(args: &ConnectionArgs) -> Result<Vec<String>, ConnectError> {
     let context = Context::load(args.context.as_deref())?;
-    if args.token.is_some() || args.tlscert.is_some() || args.tlsca.is_some() {
+    if args.token.is_some()
+        || [&args.tlscert, &args.tlskey, &args.tlsca].iter().any(|f| f.is_some())
+    {
         let why = "this command speaks plain TCP, with a user and a password or without";
         return Err(ConnectError::Usage(why.to_owned()));
     }
-    let servers = first(args.server.as_deref(), &context.url).unwrap_or("nats://127.0.0.1:4222");
     let user = first(args.user.as_deref(), &context.user);
     let password = first(args.password.as_deref(), &context.password);
-    let whole = |url: &str| match (user, password, url.split_once("://")) {
-        (Some(user), Some(password), Some((scheme, rest))) if !rest.contains('@') => {
-            format!("{scheme}://{user}:{password}@{rest}")
+    let whole = |url: &str| {
+        let (scheme, rest) = url.split_once("://").unwrap_or(("nats", url));
+        match (user, password) {
+            (Some(user), Some(password)) if !rest.contains('@') => {
+                format!("{scheme}://{user}:{password}@{rest}")
+            }
+            _ => url.to_owned(),
         }
-        _ => url.to_owned(),
     };
-    Ok(servers.split(',').map(str::trim).map(whole).collect())
+    Ok(servers(args, &context).split(',').map(str::trim).map(whole).collect())
+}
+
+/// Where to connect to.
+fn servers<'a>(args: &'a ConnectionArgs, context: &'a Context) -> &'a str {
+    first(args.server.as_deref(), &context.url).unwrap_or("nats://127.0.0.1:4222")
 }
 
 /// The first of flag-or-environment and context that says anything.

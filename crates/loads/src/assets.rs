@@ -57,7 +57,7 @@ impl Assets {
         let mut figures = Figures::default();
         figures.add("created/s", count / creating.as_secs_f64());
         figures.add("deleted/s", count / deleting.as_secs_f64());
-        figures.add_latencies(&latencies);
+        figures.add_latencies(&latencies.corrected());
         Ok(figures)
     }
 }
