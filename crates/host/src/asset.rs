@@ -93,7 +93,8 @@ impl AssetRecord {
         // Plain data into memory: it cannot fail.
         let written = rmp_serde::encode::write_named(&mut bytes, self);
         debug_assert!(written.is_ok());
-        bytes.into()
+        // It is kept as long as the replica, without what the writer took beforehand.
+        bytes.into_boxed_slice().into()
     }
 
     pub(crate) fn decode(bytes: &[u8]) -> Result<Self, AssetRecordError> {

@@ -210,6 +210,7 @@ impl Replica<ConsumerMachine> {
         stream: Option<&mut Replica<StreamMachine>>,
         cx: &mut Cx,
     ) -> Result<Option<u64>, Poisoned> {
+        self.drive(cx)?;
         self.ask_read_index(cx)?;
         let Some(stream) = stream else {
             // Its own members may need a base all the same: it moves to where its stream is.

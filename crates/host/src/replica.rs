@@ -20,6 +20,8 @@ use crate::notice::Notice;
 use crate::turn::{After, Cx, Leading};
 use reads::Reads;
 
+pub(crate) use rest::Asleep;
+
 /// How every group runs: with ticks of 50 ms, a follower waits 1 s for its leader and a leader speaks every 200 ms.
 pub(crate) const OPTIONS: Options = Options {
     election_ticks: 20,
@@ -79,8 +81,8 @@ pub(crate) struct Replica<M> {
     pub(crate) raft: Group,
     pub(crate) machine: M,
     pub(crate) reads: Reads,
-    /// Whether its time goes on.
-    pub(crate) awake: bool,
+    /// How it fell asleep; `None` while its time goes on.
+    pub(crate) asleep: Option<Asleep>,
     quiet_ticks: u32,
     /// When the group last went to sleep, the state here was not the leader's.
     pub(crate) differs: bool,
@@ -138,7 +140,7 @@ impl<M: Machine> Replica<M> {
             raft,
             machine,
             reads: Reads::default(),
-            awake: true,
+            asleep: None,
             quiet_ticks: 0,
             differs: false,
             serving: None,
@@ -195,7 +197,7 @@ impl<M: Machine> Replica<M> {
         }
         // Heartbeats say that nothing happens: they keep nobody awake, though they wake who sleeps.
         let beats = matches!(message.body, Body::Heartbeat { .. } | Body::HeartbeatReply { .. });
-        if !(beats && self.awake) {
+        if !(beats && self.is_awake()) {
             self.wake();
         }
         self.raft.step(message)?;

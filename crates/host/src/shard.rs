@@ -8,6 +8,7 @@
 mod aside;
 mod catchup;
 mod disown;
+mod early;
 mod fetching;
 mod files;
 mod input;
@@ -155,6 +156,11 @@ pub struct Shard {
     durable: CreatedThrough,
     /// Groups that have something to do in this turn.
     dirty: BTreeSet<GroupId>,
+    /// Groups that had something to do in this turn.
+    settled: BTreeSet<GroupId>,
+    /// All groups whose time goes on, and perhaps some that are gone: so that nothing has to be done, or looked at, for
+    /// those that sleep. A group wakes and falls asleep only in a turn in which it has something to do.
+    awake: BTreeSet<GroupId>,
     /// What waits for which WAL batch.
     tickets: VecDeque<(WalTicket, Vec<After>)>,
     next_ticket: u64,
@@ -163,6 +169,8 @@ pub struct Shard {
     next_sweep: u64,
     timers: Timers,
     files: files::Files,
+    /// Votes asked of replicas that are not here yet.
+    early: BTreeMap<GroupId, early::Early>,
     /// States on their way here.
     catchup: BTreeMap<GroupId, catchup::Incoming>,
     /// Calls that the shard itself made.
@@ -290,6 +298,8 @@ impl Shard {
             durable: record.created.clone(),
             created: record.created,
             dirty: BTreeSet::new(),
+            settled: BTreeSet::new(),
+            awake: BTreeSet::new(),
             tickets: VecDeque::new(),
             next_ticket: 1,
             next_tick: now.mono,
@@ -297,6 +307,7 @@ impl Shard {
             next_sweep: now.mono,
             timers: Timers::default(),
             files: files::Files::default(),
+            early: BTreeMap::new(),
             catchup: BTreeMap::new(),
             own_calls: BTreeMap::new(),
             next_call: 1,

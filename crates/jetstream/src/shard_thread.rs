@@ -57,6 +57,8 @@ impl Pulse {
 const LOOK_AGAIN: Duration = Duration::from_millis(5);
 /// How often the shard counts what it holds, for monitoring.
 const TOTALS_EVERY: u64 = SECOND;
+/// Counting takes no more than this part of the time, however much there is.
+const TOTALS_SHARE: u64 = 500;
 
 /// Runs the shard until its inbox is closed.
 pub(crate) fn run(
@@ -83,8 +85,10 @@ pub(crate) fn run(
         let output = shard.turn(now, inputs.drain(..));
         hands.carry_out(output);
         if now.mono >= next_totals {
-            next_totals = now.mono + TOTALS_EVERY;
+            let began = clock.now().mono;
             *totals.lock().unwrap_or_else(PoisonError::into_inner) = shard.totals();
+            let took = clock.now().mono.saturating_sub(began);
+            next_totals = now.mono + TOTALS_EVERY.max(took.saturating_mul(TOTALS_SHARE));
         }
         pulse.busy_since.store(0, Ordering::Relaxed);
         if !goes_on {

@@ -180,8 +180,8 @@ pub struct StreamAsset {
     pub first_config: Option<Box<StreamConfig>>,
     /// Its group.
     pub group: AssetGroup,
-    /// Its consumers, by name.
-    pub consumers: BTreeMap<String, ConsumerAsset>,
+    /// Its consumers, by name. In boxes: most streams have one or two, and a node of the map has room for eleven.
+    pub consumers: BTreeMap<String, Box<ConsumerAsset>>,
 }
 
 /// A consumer. Its members live on stores of its stream: it serves from the local stream replica.

@@ -99,6 +99,8 @@ impl Log {
     pub(crate) fn commit(&mut self, command: &Command) -> Outcome {
         let entry = command.encode(Timestamp(1_000 + self.entries.len() as i64));
         let outcome = self.meta.apply(&entry).unwrap();
+        // What is derived follows every command.
+        assert!(Meta::restore(&self.meta.base()).unwrap() == self.meta, "after {command:?}");
         self.entries.push(entry);
         outcome
     }

@@ -120,7 +120,7 @@ impl Group {
         let node = catch_unwind(AssertUnwindSafe(|| RawNode::new(&config, log, &logger)))
             .map_err(|_| StartError::Library("it panicked".into()))?
             .map_err(|e| StartError::Library(e.to_string()))?;
-        Ok(Self {
+        let mut group = Self {
             node,
             membership: base.membership,
             held: VecDeque::new(),
@@ -129,7 +129,18 @@ impl Group {
             election_ticks: options.election_ticks,
             patience: 0,
             installing: None,
-        })
+        };
+        group.rest();
+        Ok(group)
+    }
+
+    /// Gives back the memory that is needed only while something happens. It is taken again by itself; who has thousands of
+    /// groups that sleep calls this when they fall asleep.
+    pub fn rest(&mut self) {
+        self.node.raft.maybe_free_inflight_buffers();
+        self.held.shrink_to_fit();
+        self.unsynced.shrink_to_fit();
+        self.node.mut_store().shrink();
     }
 
     /// Runs `f` on the library; a panic there is the end of this group's life, not of the server's.

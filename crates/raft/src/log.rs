@@ -53,6 +53,11 @@ impl Log {
         self.entries.extend(entries.iter().cloned());
     }
 
+    /// Keeps no room for entries to come.
+    pub(crate) fn shrink(&mut self) {
+        self.entries.shrink_to_fit();
+    }
+
     /// Forgets entries up to `index`. The caller has them in a durable state.
     pub(crate) fn compact(&mut self, index: u64) {
         while self.offset.0 < index.min(self.state.0) {

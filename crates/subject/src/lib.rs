@@ -5,16 +5,19 @@
 //!
 //! * [`grammar`] says which text is a subject at all.
 //! * [`pattern`] compares two subjects: does one match, overlap or contain the other?
+//! * [`PatternIndex`] answers "which of many patterns overlap with this one?".
 //! * [`sublist`] answers "who subscribed to this literal?" for many subscriptions at once, with queue groups.
 //!
 //! The crate has no I/O, no clock and no randomness; equal inputs give equal outputs, order included.
 
 pub mod grammar;
 pub mod pattern;
+mod pattern_index;
 pub mod sublist;
 
 pub use grammar::{
     InvalidSubject, has_wildcards, is_literal, is_publishable, is_subscribable, tokens,
 };
 pub use pattern::{is_subset, matches, overlap};
+pub use pattern_index::PatternIndex;
 pub use sublist::{EntryId, Generations, MatchCache, Matches, QueueGroup, Sublist};

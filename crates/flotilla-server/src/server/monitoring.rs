@@ -98,7 +98,7 @@ impl Source {
     fn jetstream_stats(&self) -> JetStreamStats {
         let load = self.jetstream.as_ref().and_then(|jetstream| {
             let store = jetstream.info().store;
-            jetstream.directory().with(|meta| meta.load().get(&store).copied()).flatten()
+            jetstream.directory().with(|meta| meta.load(store))
         });
         let load = load.unwrap_or_default();
         JetStreamStats {

@@ -101,11 +101,10 @@ impl Replica<MetaMachine> {
 
     /// The fleet as this leader sees it now.
     pub(super) fn peers(&self, cx: &Cx) -> Vec<Peer> {
-        let loads = self.machine.meta.load();
         let servers = self.machine.meta.servers().filter(|s| s.is_member());
         servers
             .map(|server| {
-                let load = loads.get(&server.store).copied().unwrap_or_default();
+                let load = self.machine.meta.load(server.store);
                 let left = |limit: Option<u64>, reserved| limit.map(|l| l.saturating_sub(reserved));
                 Peer {
                     store: server.store,

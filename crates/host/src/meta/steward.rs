@@ -8,11 +8,13 @@ use flotilla_raft::{ReplicaId, StoreId};
 
 use super::MetaMachine;
 use crate::replica::Replica;
-use crate::time::SECOND;
+use crate::time::{MILLISECOND, SECOND};
 use crate::turn::Cx;
 
 /// How often the steward looks, when nothing tells it to.
 const ROUND: u64 = 2 * SECOND;
+/// How often it looks at all streams at most. Many things that it is told about come together.
+const GAP: u64 = 100 * MILLISECOND;
 /// The most streams that are healed in one round.
 const STREAMS_PER_ROUND: usize = 64;
 /// How far a learner may be behind to become a voter.
@@ -22,28 +24,29 @@ const CAUGHT_UP: u64 = 16;
 #[derive(Clone, Copy, Default)]
 pub(crate) struct Steward {
     due: u64,
+    looked: u64,
     is_content: bool,
 }
 
 impl Steward {
-    /// Something changed: look at the next tick.
+    /// Something changed: look soon.
     pub(crate) fn begin(&mut self) {
-        *self = Self::default();
+        (self.due, self.is_content) = (self.looked.saturating_add(GAP), false);
     }
 }
 
 impl Replica<MetaMachine> {
     /// Looks after the fleet, when it is time and this replica leads.
     pub(crate) fn tend(&mut self, cx: &mut Cx) {
-        let Steward { due, is_content } = self.machine.steward;
+        let Steward { due, is_content, .. } = self.machine.steward;
         if !self.serves() || is_content && cx.now.mono < due {
             return;
         }
         let is_settled = self.tend_members(cx);
         if cx.now.mono >= due {
             let is_healed = self.heal_streams(cx);
-            self.machine.steward =
-                Steward { due: cx.now.mono + ROUND, is_content: is_settled && is_healed };
+            let (looked, due) = (cx.now.mono, cx.now.mono + ROUND);
+            self.machine.steward = Steward { due, looked, is_content: is_settled && is_healed };
         }
         if !self.machine.steward.is_content {
             // A group with something to do does not sleep over it: nobody would wake it when it can be done.

@@ -8,10 +8,24 @@ use crate::bundle::{Say, Sleep};
 use crate::notice::Notice;
 use crate::turn::Cx;
 
+/// How a replica fell asleep. All that is said of a sleeping group is here: it is said every few seconds, of thousands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Asleep {
+    /// Where its leader is.
+    pub(crate) leader: Option<StoreId>,
+    /// What both sides of a sleeping group agree on, as a number.
+    pub(crate) digest: u64,
+}
+
 impl<M: Machine> Replica<M> {
+    /// Whether its time goes on.
+    pub(crate) fn is_awake(&self) -> bool {
+        self.asleep.is_none()
+    }
+
     /// Something happened: the group's time goes on.
     pub(crate) fn wake(&mut self) {
-        self.awake = true;
+        self.asleep = None;
         self.quiet_ticks = 0;
     }
 
@@ -41,7 +55,12 @@ impl<M: Machine> Replica<M> {
                 cx.say(store, self.group, &Say::Sleep(sleep));
             }
         }
-        self.awake = false;
+        self.fall_asleep();
+    }
+
+    fn fall_asleep(&mut self) {
+        self.asleep = Some(Asleep { leader: self.leader_store(), digest: self.sleep_digest() });
+        self.raft.rest();
     }
 
     /// The leader says that the group may sleep. True only for who is exactly where it is; others stay awake, and
@@ -56,11 +75,10 @@ impl<M: Machine> Replica<M> {
             && self.raft.term() == sleep.term
             && (has_all || is_on(Mutation::SleepsBehind))
             && !self.raft.is_persisting();
-        self.awake = !same;
-        if self.awake {
-            self.quiet_ticks = 0;
-            return;
+        if !same {
+            return self.wake();
         }
+        self.fall_asleep();
         self.differs = has_all && sleep.hash != self.machine.state_hash();
         if self.differs {
             let what = "its state".to_owned();
@@ -68,8 +86,7 @@ impl<M: Machine> Replica<M> {
         }
     }
 
-    /// What both sides of a sleeping group agree on, as a number.
-    pub(crate) fn sleep_digest(&self) -> u64 {
+    fn sleep_digest(&self) -> u64 {
         let mut bytes = [0; 24];
         bytes[..8].copy_from_slice(&self.group.0.to_le_bytes());
         bytes[8..16].copy_from_slice(&self.raft.term().to_le_bytes());

@@ -24,6 +24,7 @@ impl Shard {
             return self.cx.say(from, group, &Say::Unknown(Unknown { replica: offer.to }));
         };
         replica.wake();
+        self.dirty.insert(group);
         let known = self.catchup.get(&group).map(|i| (i.offer.base.index, i.offer.term));
         if known == Some((offer.base.index, offer.term)) {
             return;

@@ -82,7 +82,7 @@ fn view<'a, M: Machine>(replica: &'a Replica<M>, state: StateView<'a>) -> Replic
         replica: raft.id(),
         role: raft.role(),
         serves: replica.serves(),
-        awake: replica.awake,
+        awake: replica.is_awake(),
         persisting: raft.is_persisting() || raft.has_ready(),
         hard_state: raft.hard_state(),
         // A state that came as a whole is the machine's before the log has it.

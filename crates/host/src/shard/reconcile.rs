@@ -27,6 +27,7 @@ impl Shard {
         if sweep {
             self.next_sweep = self.cx.now.mono + SWEEP;
             self.forget_lost();
+            self.forget_early();
             self.report_lost();
         }
         if self.known.through().is_none() {
@@ -199,6 +200,7 @@ impl Shard {
             self.check(group, campaigned.map(drop));
         }
         self.dirty.insert(group);
+        self.hear_early(group);
     }
 
     fn destroy(&mut self, local: LocalReplica) {

@@ -225,13 +225,14 @@ impl Shard {
         start: Start,
     ) -> Result<(), String> {
         let group = seat.group;
+        self.dirty.insert(group);
         match machine {
             Opened::Meta(machine) => {
                 self.replicas.meta = Some(seat.replica(*machine, start, &mut self.cx)?);
             }
             Opened::Stream(machine) => {
                 let replica = seat.replica(*machine, start, &mut self.cx)?;
-                self.replicas.streams.insert(group, replica);
+                self.replicas.streams.insert(group, Box::new(replica));
             }
             Opened::Consumer(machine) => {
                 self.replicas.add_consumer(seat.replica(*machine, start, &mut self.cx)?);

@@ -9,7 +9,7 @@ use flotilla_raft::{Group, GroupId, Message, Poisoned, StepError, StoreId};
 use crate::bundle::{Lack, Say, Sleep};
 use crate::consumer::ConsumerMachine;
 use crate::meta::MetaMachine;
-use crate::replica::{Machine, Replica};
+use crate::replica::{Asleep, Machine, Replica};
 use crate::stream::StreamMachine;
 use crate::turn::Cx;
 
@@ -18,15 +18,14 @@ pub(crate) trait Driven {
     fn raft(&self) -> &Group;
     fn raft_mut(&mut self) -> &mut Group;
     fn is_awake(&self) -> bool;
+    fn asleep(&self) -> Option<Asleep>;
     fn is_serving(&self) -> bool;
     fn wake(&mut self);
     fn sleep(&mut self, sleep: Sleep, cx: &mut Cx);
     fn differs(&self) -> bool;
-    fn sleep_digest(&self) -> u64;
     fn step(&mut self, from: StoreId, message: Message, cx: &mut Cx) -> Result<(), StepError>;
     fn persisted(&mut self, number: u64, cx: &mut Cx) -> Result<(), Poisoned>;
     fn tick(&mut self, cx: &mut Cx) -> Result<(), Poisoned>;
-    fn leader_store(&self) -> Option<StoreId>;
     fn be_eager(&mut self, within: u64, cx: &mut Cx);
     fn installed(&mut self, cx: &mut Cx) -> Result<(), Poisoned>;
     fn give(&mut self, lack: &Lack, cx: &mut Cx) -> Option<Say>;
@@ -43,7 +42,11 @@ impl<M: Machine> Driven for Replica<M> {
     }
 
     fn is_awake(&self) -> bool {
-        self.awake
+        Self::is_awake(self)
+    }
+
+    fn asleep(&self) -> Option<Asleep> {
+        self.asleep
     }
 
     fn is_serving(&self) -> bool {
@@ -62,10 +65,6 @@ impl<M: Machine> Driven for Replica<M> {
         self.differs || self.machine.differs()
     }
 
-    fn sleep_digest(&self) -> u64 {
-        Self::sleep_digest(self)
-    }
-
     fn step(&mut self, from: StoreId, message: Message, cx: &mut Cx) -> Result<(), StepError> {
         Self::step(self, from, message, cx)
     }
@@ -76,10 +75,6 @@ impl<M: Machine> Driven for Replica<M> {
 
     fn tick(&mut self, cx: &mut Cx) -> Result<(), Poisoned> {
         Self::tick(self, cx)
-    }
-
-    fn leader_store(&self) -> Option<StoreId> {
-        Self::leader_store(self)
     }
 
     fn be_eager(&mut self, within: u64, cx: &mut Cx) {
@@ -104,8 +99,9 @@ impl<M: Machine> Driven for Replica<M> {
 #[derive(Default)]
 pub(crate) struct Replicas {
     pub(crate) meta: Option<Replica<MetaMachine>>,
-    pub(crate) streams: BTreeMap<GroupId, Replica<StreamMachine>>,
-    pub(crate) consumers: BTreeMap<GroupId, Replica<ConsumerMachine>>,
+    /// In boxes, as are the consumers: a node of the map has room for eleven of them, and is rarely full.
+    pub(crate) streams: BTreeMap<GroupId, Box<Replica<StreamMachine>>>,
+    pub(crate) consumers: BTreeMap<GroupId, Box<Replica<ConsumerMachine>>>,
     /// The consumers of each stream that have a replica here.
     pub(crate) consumers_of: BTreeMap<GroupId, BTreeSet<GroupId>>,
 }
@@ -115,8 +111,8 @@ impl Replicas {
         if group == GroupId::META {
             return self.meta.as_ref().map(|r| r as &dyn Driven);
         }
-        let stream = self.streams.get(&group).map(|r| r as &dyn Driven);
-        stream.or_else(|| self.consumers.get(&group).map(|r| r as &dyn Driven))
+        let stream = self.streams.get(&group).map(|r| &**r as &dyn Driven);
+        stream.or_else(|| self.consumers.get(&group).map(|r| &**r as &dyn Driven))
     }
 
     pub(crate) fn get_mut(&mut self, group: GroupId) -> Option<&mut dyn Driven> {
@@ -124,9 +120,9 @@ impl Replicas {
             return self.meta.as_mut().map(|r| r as &mut dyn Driven);
         }
         if let Some(stream) = self.streams.get_mut(&group) {
-            return Some(stream);
+            return Some(&mut **stream);
         }
-        self.consumers.get_mut(&group).map(|r| r as &mut dyn Driven)
+        self.consumers.get_mut(&group).map(|r| &mut **r as &mut dyn Driven)
     }
 
     /// All groups, ascending within each kind.
@@ -137,21 +133,21 @@ impl Replicas {
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = (GroupId, &dyn Driven)> {
         let meta = self.meta.iter().map(|m| (m.group, m as &dyn Driven));
-        let streams = self.streams.iter().map(|(g, r)| (*g, r as &dyn Driven));
-        let consumers = self.consumers.iter().map(|(g, r)| (*g, r as &dyn Driven));
+        let streams = self.streams.iter().map(|(g, r)| (*g, &**r as &dyn Driven));
+        let consumers = self.consumers.iter().map(|(g, r)| (*g, &**r as &dyn Driven));
         meta.chain(streams).chain(consumers)
     }
 
     /// Since when (on the clock that only goes forward) the replica here serves as leader.
     pub(crate) fn led_since(&self, group: GroupId) -> Option<u64> {
-        let stream = self.streams.get(&group).and_then(Replica::serving_since);
-        stream.or_else(|| self.consumers.get(&group).and_then(Replica::serving_since))
+        let stream = self.streams.get(&group).and_then(|r| r.serving_since());
+        stream.or_else(|| self.consumers.get(&group).and_then(|r| r.serving_since()))
     }
 
     pub(crate) fn add_consumer(&mut self, replica: Replica<ConsumerMachine>) {
         let stream = replica.machine.stream_group;
         self.consumers_of.entry(stream).or_default().insert(replica.group);
-        self.consumers.insert(replica.group, replica);
+        self.consumers.insert(replica.group, Box::new(replica));
     }
 
     /// Takes a replica out, after telling whoever waits for it. Its name is returned, if it was there.

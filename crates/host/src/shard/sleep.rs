@@ -8,12 +8,22 @@ use super::Shard;
 use crate::bundle::{Digest, Digests, Say, Unknown};
 use crate::notice::Notice;
 use crate::peers::PeerChange;
+use crate::replica::Asleep;
 use crate::time::SECOND;
 
 /// Ticks over which the members of a group spread their campaigns when their leader's server died.
 const JITTER: u64 = 5;
 /// How often two servers compare what they believe to be asleep.
 const DIGEST_EVERY: u64 = 3 * SECOND;
+
+/// What is asleep, by slot: the peer may have another number of shards.
+type BySlot = BTreeMap<Slot, Digest>;
+
+fn add(digests: &mut BySlot, group: GroupId, asleep: Asleep) {
+    let digest = digests.entry(group.slot()).or_default();
+    digest.groups += 1;
+    digest.hash = digest.hash.wrapping_add(asleep.digest);
+}
 
 impl Shard {
     /// One thing that a peer's shard says.
@@ -31,6 +41,7 @@ impl Shard {
             Say::Raft(message) => {
                 let to = message.to;
                 let Some(replica) = self.replicas.get_mut(group) else {
+                    self.keep_early(from, group, message);
                     return self.unknown(from, group, to);
                 };
                 let stepped = replica.step(from, message, &mut self.cx);
@@ -95,7 +106,7 @@ impl Shard {
             _ if replica.raft().leader().is_none() => replica.be_eager(2, &mut self.cx),
             _ => {}
         }
-        replica.wake();
+        self.wake(group);
     }
 
     pub(super) fn check_step(
@@ -124,30 +135,40 @@ impl Shard {
         }
     }
 
-    /// What this shard believes to be asleep between it and `peer`, by slot: of the groups that it leads, or of those
-    /// that the peer leads. By slot, because the peer may have another number of shards.
-    fn shared_with(&self, peer: StoreId, we_lead: bool) -> BTreeMap<Slot, Digest> {
-        let mut digests: BTreeMap<Slot, Digest> = BTreeMap::new();
-        for (group, replica) in self.replicas.iter().filter(|(_, r)| !r.is_awake()) {
-            let leader = replica.leader_store();
-            let member = || replica.raft().membership().stores.values().any(|s| *s == peer);
-            let shared = if we_lead {
-                leader == Some(self.cx.store) && member()
-            } else {
-                leader == Some(peer)
-            };
-            if shared {
-                let digest = digests.entry(group.slot()).or_default();
-                digest.groups += 1;
-                digest.hash = digest.hash.wrapping_add(replica.sleep_digest());
+    /// All that this shard believes to be asleep and to be led from `leader`.
+    fn asleep_under(
+        &self,
+        leader: StoreId,
+    ) -> impl Iterator<Item = (GroupId, &dyn super::replicas::Driven, Asleep)> {
+        let asleep =
+            self.replicas.iter().filter_map(|(g, r)| r.asleep().map(|asleep| (g, r, asleep)));
+        asleep.filter(move |(_, _, asleep)| asleep.leader == Some(leader))
+    }
+
+    /// What this shard believes to be asleep between it and each peer of the groups that it leads.
+    fn led_asleep(&self) -> BTreeMap<StoreId, BySlot> {
+        let mut digests: BTreeMap<StoreId, BySlot> = BTreeMap::new();
+        for (group, replica, asleep) in self.asleep_under(self.cx.store) {
+            // Two of its replicas may be on one store: a lost one, and the one that takes its seat.
+            let members: BTreeSet<StoreId> =
+                replica.raft().membership().stores.values().copied().collect();
+            for member in members {
+                add(digests.entry(member).or_default(), group, asleep);
             }
         }
         digests
     }
 
+    /// What this shard believes to be asleep of the groups that `peer` leads.
+    fn followed_asleep(&self, peer: StoreId) -> BySlot {
+        let mut digests = BySlot::new();
+        self.asleep_under(peer).for_each(|(group, _, asleep)| add(&mut digests, group, asleep));
+        digests
+    }
+
     /// The peer leads groups that it believes to be asleep; where this server believes otherwise, both wake theirs.
     fn take_digests(&mut self, from: StoreId, there: &Digests) {
-        let here = self.shared_with(from, false);
+        let here = self.followed_asleep(from);
         let named: BTreeSet<Slot> = here.keys().chain(there.slots.keys()).copied().collect();
         let spoken_of = |s: &Slot| self.share.holds_slot(*s) && there.share.holds_slot(*s);
         let differs = |slot: &Slot| here.get(slot) != there.slots.get(slot);
@@ -164,9 +185,11 @@ impl Shard {
         }
         self.next_digest = self.cx.now.mono + DIGEST_EVERY;
         let alive: Vec<StoreId> = self.cx.peers.alive().filter(|s| *s != self.cx.store).collect();
+        let mut led = self.led_asleep();
         for peer in alive {
             // Also when there are none: the peer may believe that there are.
-            let digests = Digests { share: self.share, slots: self.shared_with(peer, true) };
+            let slots = led.remove(&peer).unwrap_or_default();
+            let digests = Digests { share: self.share, slots };
             self.cx.say(peer, GroupId(0), &Say::Digests(digests));
         }
     }

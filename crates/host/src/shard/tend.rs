@@ -15,15 +15,13 @@ use crate::turn::Cx;
 const CAUGHT_UP: u64 = 64;
 
 impl Shard {
-    /// Moves what is led here towards what is wanted: one step at a time per group.
+    /// Moves what is led here towards what is wanted: one step at a time per group. Groups with which nothing happened in
+    /// this turn are as they were; those that are awake come again with the next tick.
     pub(super) fn tend_led(&mut self) {
-        let awake = |r: &dyn super::replicas::Driven| r.is_awake() && r.is_serving();
-        let led: Vec<GroupId> = self
-            .replicas
-            .iter()
-            .filter(|(g, r)| *g != GroupId::META && awake(*r))
-            .map(|(g, _)| g)
-            .collect();
+        let leads = |r: &dyn super::replicas::Driven| r.is_awake() && r.is_serving();
+        let is_led = |group: &GroupId| self.replicas.get(*group).is_some_and(leads);
+        let active = self.settled.union(&self.dirty).copied();
+        let led: Vec<GroupId> = active.filter(|g| *g != GroupId::META && is_led(g)).collect();
         for group in led {
             self.tend_members(group);
             self.tend_config(group);

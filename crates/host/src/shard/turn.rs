@@ -27,14 +27,15 @@ impl Shard {
         self.settle();
         self.reconcile();
         self.settle();
+        self.note_awake();
         self.close()
     }
 
     /// When the next turn is due although nothing comes in; `None` when everything sleeps.
     #[must_use]
     pub fn next_deadline(&self) -> Option<u64> {
-        let awake = self.replicas.iter().any(|(_, r)| r.is_awake());
-        let busy = awake || !self.mending.is_empty() || !self.repairs_of.is_empty();
+        let busy =
+            !self.awake.is_empty() || !self.mending.is_empty() || !self.repairs_of.is_empty();
         let tick = busy.then_some(self.next_tick);
         let timer = self.timers.first();
         [tick, timer, Some(self.next_sweep), self.next_scrub()].into_iter().flatten().min()
@@ -196,12 +197,12 @@ impl Shard {
         // A turn that comes late ticks once: time that the shard did not live through does not count against
         // anybody.
         self.next_tick = self.cx.now.mono + TICK;
-        let awake: Vec<GroupId> =
-            self.replicas.iter().filter(|(_, r)| r.is_awake()).map(|(g, _)| g).collect();
-        for group in awake {
-            let ticked = self.replicas.get_mut(group).map(|r| r.tick(&mut self.cx));
-            self.check(group, ticked.unwrap_or(Ok(())));
+        for group in self.awake.clone() {
+            // Also if it is gone, or was woken and has nothing to do: it is noted anew how it is.
             self.dirty.insert(group);
+            let replica = self.replicas.get_mut(group).filter(|replica| replica.is_awake());
+            let ticked = replica.map(|replica| replica.tick(&mut self.cx));
+            self.check(group, ticked.unwrap_or(Ok(())));
         }
         self.exchange_digests();
         self.retry_catchup();
@@ -218,10 +219,27 @@ impl Shard {
                 break;
             }
             for group in dirty {
+                self.settled.insert(group);
                 let settled = self.settle_group(group);
                 self.check(group, settled);
             }
         }
+    }
+
+    /// Notes which of the groups that had something to do are awake now.
+    fn note_awake(&mut self) {
+        self.settled.append(&mut self.dirty.clone());
+        for group in std::mem::take(&mut self.settled) {
+            if self.replicas.get(group).is_some_and(|replica| replica.is_awake()) {
+                self.awake.insert(group);
+            } else {
+                self.awake.remove(&group);
+            }
+        }
+        debug_assert!(
+            self.replicas.iter().all(|(group, r)| !r.is_awake() || self.awake.contains(&group)),
+            "a group's time does not go on although it is awake"
+        );
     }
 
     fn settle_group(&mut self, group: GroupId) -> Result<(), Poisoned> {
@@ -273,7 +291,7 @@ impl Shard {
     fn settle_consumer(&mut self, group: GroupId) -> Result<(), Poisoned> {
         let Some(consumer) = self.replicas.consumers.get_mut(&group) else { return Ok(()) };
         let stream = self.replicas.streams.get_mut(&consumer.machine.stream_group);
-        if let Some(at) = consumer.settle(stream, &mut self.cx)? {
+        if let Some(at) = consumer.settle(stream.map(|stream| &mut **stream), &mut self.cx)? {
             self.timers.set(group, at);
         }
         let inactive = std::mem::take(&mut consumer.machine.inactive);

@@ -60,12 +60,13 @@ impl Meta {
         deltas.push(Delta::asset(AssetChange::Created, group.id, name, on.0));
         let asset =
             ConsumerAsset { created: self.time, config: create.config, first_config: None, group };
-        let reply = Reply::Created(consumer_ref(&asset));
+        let (reply, group) = (Reply::Created(consumer_ref(&asset)), asset.group.id);
         if let Some(of) =
             self.accounts.get_mut(&account).and_then(|streams| streams.get_mut(&stream))
         {
-            of.consumers.insert(asset.config.name.clone(), asset);
+            of.consumers.insert(asset.config.name.clone(), Box::new(asset));
         }
+        self.enters_census(group);
         Ok(reply)
     }
 
@@ -126,11 +127,12 @@ impl Meta {
         group: Option<GroupId>,
         deltas: &mut Vec<Delta>,
     ) -> Result<Reply, MetaError> {
-        let of = self.accounts.get_mut(account).and_then(|streams| streams.get_mut(stream));
-        let of = of.ok_or(MetaError::StreamNotFound)?;
+        let of = self.stream(account, stream).ok_or(MetaError::StreamNotFound)?;
         let found =
             of.consumers.get(consumer).filter(|asset| group.is_none_or(|g| g == asset.group.id));
-        found.ok_or(MetaError::ConsumerNotFound)?;
+        self.leaves_census(found.ok_or(MetaError::ConsumerNotFound)?.group.id);
+        let of = self.accounts.get_mut(account).and_then(|streams| streams.get_mut(stream));
+        let of = of.ok_or(MetaError::StreamNotFound)?;
         let asset = of.consumers.remove(consumer).ok_or(MetaError::ConsumerNotFound)?;
         let (account, stream, consumer) =
             (account.to_owned(), stream.to_owned(), consumer.to_owned());

@@ -145,24 +145,33 @@ impl Meta {
                 })
                 .collect();
             desired.sort_unstable();
-            let alive: BTreeSet<_> =
-                self.servers().filter(|s| s.is_member()).map(|s| s.store).collect();
-            let Some(group) = self.group_mut(id) else { continue };
-            group.preferred = preferred.unwrap_or(group.preferred);
-            if group.desired == desired {
-                continue;
-            }
-            let dropped =
-                group.desired.iter().filter(|m| !desired.contains(m) && alive.contains(&m.store));
-            group.former.extend(dropped);
-            group.former.retain(|m| !desired.contains(m));
-            group.desired = desired;
-            group.epoch += 1;
-            let holders = group.holders();
-            if let Some(name) = self.name_of(id).cloned() {
+            self.leaves_census(id);
+            let is_new = self.seat(id, desired, preferred);
+            self.enters_census(id);
+            let name = self.name_of(id).cloned().filter(|_| is_new);
+            if let (Some(name), Some(asset)) = (name, self.asset(id)) {
+                let holders = asset.group().holders();
                 deltas.push(Delta::asset(AssetChange::Members, id, name, holders.values()));
             }
         }
+    }
+
+    /// Gives a group other members. Returns whether they are others.
+    fn seat(&mut self, id: GroupId, desired: Vec<Member>, preferred: Option<StoreId>) -> bool {
+        let alive: BTreeSet<_> =
+            self.servers().filter(|s| s.is_member()).map(|s| s.store).collect();
+        let Some(group) = self.group_mut(id) else { return false };
+        group.preferred = preferred.unwrap_or(group.preferred);
+        if group.desired == desired {
+            return false;
+        }
+        let dropped =
+            group.desired.iter().filter(|m| !desired.contains(m) && alive.contains(&m.store));
+        group.former.extend(dropped);
+        group.former.retain(|m| !desired.contains(m));
+        group.desired = desired;
+        group.epoch += 1;
+        true
     }
 
     /// Ends a group and begins its successor, empty. A stream's consumers point into what was lost
@@ -225,7 +234,13 @@ impl Meta {
         let (AssetName::Stream { account, stream } | AssetName::Consumer { account, stream, .. }) =
             name;
         // A consumer follows its stream into the same slot, and so does what comes after either.
-        let slot = self.stream(account, stream).ok_or(MetaError::StreamNotFound)?.group.id.slot();
+        let of = self.stream(account, stream).ok_or(MetaError::StreamNotFound)?;
+        let old = match name {
+            AssetName::Stream { .. } => Some(&of.group),
+            AssetName::Consumer { consumer, .. } => of.consumers.get(consumer).map(|c| &c.group),
+        };
+        let (slot, old) = (of.group.id.slot(), old.ok_or(MetaError::ConsumerNotFound)?.id);
+        self.leaves_census(old);
         let group = self.found_group(on, slot, name.clone());
         let asset = self
             .accounts
@@ -244,6 +259,7 @@ impl Meta {
             }
         };
         self.bury(&old, name.clone(), deltas);
+        self.enters_census(group.id);
         deltas.push(Delta::asset(AssetChange::Created, group.id, name.clone(), on.0));
         Ok(Reply::Updated(AssetRef::new(&group, created)))
     }

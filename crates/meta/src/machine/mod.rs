@@ -1,7 +1,7 @@
 //! The replicated state machine of the meta group.
 
+mod census;
 mod consumers;
-mod load;
 mod members;
 mod outcome;
 mod reports;
@@ -25,7 +25,7 @@ use crate::command::Command;
 use crate::error::MetaError;
 use crate::server::{ClusterId, Server};
 
-pub use load::StoreLoad;
+pub use census::StoreLoad;
 pub use outcome::{AssetChange, AssetRef, Delta, Outcome, Reply};
 
 /// Everything the meta group decided. Equal on every server that applied the same commands, as
@@ -43,11 +43,14 @@ pub struct Meta {
     last_replica: ReplicaId,
     last_incarnation: Incarnation,
     servers: BTreeMap<StoreId, Server>,
-    accounts: BTreeMap<String, BTreeMap<String, StreamAsset>>,
+    accounts: BTreeMap<String, BTreeMap<String, Box<StreamAsset>>>,
     tombstones: BTreeMap<GroupId, Tombstone>,
     /// Which asset a group is; derived, so not in the base.
     #[serde(skip)]
     groups: BTreeMap<GroupId, AssetName>,
+    /// What is counted of all assets; derived, too.
+    #[serde(skip)]
+    census: census::Census,
 }
 
 /// Why a base cannot be taken up. All of these are damage.
@@ -181,6 +184,8 @@ impl Meta {
             }
         }
         meta.groups = groups;
+        let groups: Vec<GroupId> = meta.groups.keys().copied().collect();
+        groups.into_iter().for_each(|group| meta.enters_census(group));
         Ok(meta)
     }
 
@@ -248,25 +253,26 @@ impl Meta {
     /// All streams: account, name, asset.
     pub fn streams(&self) -> impl Iterator<Item = (&str, &str, &StreamAsset)> {
         self.accounts.iter().flat_map(|(account, streams)| {
-            streams.iter().map(move |(name, asset)| (account.as_str(), name.as_str(), asset))
+            streams.iter().map(move |(name, asset)| (account.as_str(), name.as_str(), &**asset))
         })
     }
 
     /// The streams of one account, by name.
     pub fn streams_of(&self, account: &str) -> impl Iterator<Item = (&str, &StreamAsset)> {
-        self.accounts.get(account).into_iter().flatten().map(|(name, asset)| (name.as_str(), asset))
+        let streams = self.accounts.get(account).into_iter().flatten();
+        streams.map(|(name, asset)| (name.as_str(), &**asset))
     }
 
     /// One stream.
     #[must_use]
     pub fn stream(&self, account: &str, stream: &str) -> Option<&StreamAsset> {
-        self.accounts.get(account)?.get(stream)
+        self.accounts.get(account)?.get(stream).map(|asset| &**asset)
     }
 
     /// One consumer.
     #[must_use]
     pub fn consumer(&self, account: &str, stream: &str, consumer: &str) -> Option<&ConsumerAsset> {
-        self.stream(account, stream)?.consumers.get(consumer)
+        self.stream(account, stream)?.consumers.get(consumer).map(|asset| &**asset)
     }
 
     /// The name of the asset that a group belongs to.
@@ -349,7 +355,7 @@ impl Meta {
         group
     }
 
-    /// Ends a group: what its replicas left is to be destroyed by every store that still belongs.
+    /// Ends a group, which has left the census: what its replicas left is to be destroyed by every store that still belongs.
     fn bury(&mut self, group: &AssetGroup, name: AssetName, deltas: &mut Vec<Delta>) {
         self.groups.remove(&group.id);
         let mut holders = group.holders();

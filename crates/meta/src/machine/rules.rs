@@ -106,17 +106,13 @@ impl Meta {
         account: &str,
         config: &StreamConfig,
     ) -> Result<(), MetaError> {
-        for (stream, asset) in self.streams_of(account).filter(|(name, _)| *name != config.name) {
-            for subject in &config.subjects {
-                if let Some(existing) = asset.config.subjects.iter().find(|s| overlap(s, subject)) {
-                    return Err(MetaError::SubjectOverlap {
-                        subject: subject.clone(),
-                        stream: stream.to_owned(),
-                        existing: existing.clone(),
-                    });
-                }
-            }
+        match self.captured_twice(account, config) {
+            Some((stream, existing, subject)) => Err(MetaError::SubjectOverlap {
+                subject: subject.to_owned(),
+                stream: stream.to_owned(),
+                existing: existing.to_owned(),
+            }),
+            None => Ok(()),
         }
-        Ok(())
     }
 }

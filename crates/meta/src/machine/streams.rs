@@ -33,7 +33,7 @@ impl Meta {
                 Err(MetaError::StreamNameExist)
             };
         }
-        let streams = self.streams_of(&account).count() as u64;
+        let streams = self.accounts.get(&account).map_or(0, |streams| streams.len() as u64);
         if max_streams.is_some_and(|max| streams >= max) {
             return Err(MetaError::MaximumStreams);
         }
@@ -50,8 +50,12 @@ impl Meta {
             group,
             consumers: [].into(),
         };
-        let reply = Reply::Created(stream_ref(&asset));
-        self.accounts.entry(account).or_default().insert(asset.config.name.clone(), asset);
+        let (reply, group) = (Reply::Created(stream_ref(&asset)), asset.group.id);
+        self.accounts
+            .entry(account)
+            .or_default()
+            .insert(asset.config.name.clone(), Box::new(asset));
+        self.enters_census(group);
         Ok(reply)
     }
 
@@ -90,7 +94,9 @@ impl Meta {
             Some(usize::from(replicas))
         })?;
         let id = asset.group.id;
+        self.leaves_census(id);
         self.put_stream_config(account, config, deltas);
+        self.enters_census(id);
         self.reseat(reseats, deltas);
         let asset = self.asset(id).ok_or(MetaError::StreamNotFound)?;
         Ok(Reply::Updated(asset.into()))
@@ -120,7 +126,10 @@ impl Meta {
     ) -> Result<Reply, MetaError> {
         let found =
             self.stream(account, stream).filter(|asset| group.is_none_or(|g| g == asset.group.id));
-        found.ok_or(MetaError::StreamNotFound)?;
+        let found = found.ok_or(MetaError::StreamNotFound)?;
+        let consumers = found.consumers.values().map(|consumer| consumer.group.id);
+        let groups: Vec<GroupId> = consumers.chain([found.group.id]).collect();
+        groups.into_iter().for_each(|group| self.leaves_census(group));
         let streams = self.accounts.get_mut(account).ok_or(MetaError::StreamNotFound)?;
         let asset = streams.remove(stream).ok_or(MetaError::StreamNotFound)?;
         if streams.is_empty() {

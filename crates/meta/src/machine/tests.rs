@@ -340,7 +340,7 @@ fn load_counts_what_members_carry() {
     config.max_bytes = Some(100);
     log.stream(config, &[1, 2]);
     log.consumer("S", consumer_config("c", 1), &[2]);
-    let load = log.meta.load();
+    let load = |store| log.meta.load(StoreId(store));
     let one = StoreLoad {
         assets: 1,
         ha_assets: 1,
@@ -348,9 +348,9 @@ fn load_counts_what_members_carry() {
         reserved_file: 100,
         ..StoreLoad::default()
     };
-    assert_eq!(load[&StoreId(1)], one);
-    assert_eq!(load[&StoreId(2)], StoreLoad { assets: 2, ..one });
-    assert!(!load.contains_key(&StoreId(3)));
+    assert_eq!(load(1), one);
+    assert_eq!(load(2), StoreLoad { assets: 2, ..one });
+    assert_eq!(load(3), StoreLoad::default());
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use flotilla_raft::{GroupId, ReplicaId, StoreId};
 
 use super::seats::{self, Losses, SeatPlan};
-use crate::asset::{AssetName, StreamAsset};
+use crate::asset::{AssetGroup, AssetName, StreamAsset, consumer_replicas};
 use crate::command::{Command, SeatChange};
 use crate::error::MetaError;
 use crate::machine::Meta;
@@ -89,6 +89,9 @@ fn heal_stream(
     fleet: &Fleet<'_>,
 ) -> Option<Replacement> {
     let group = &asset.group;
+    if is_whole(asset, losses) {
+        return None;
+    }
     let (lost, keep): (Vec<_>, Vec<_>) = group.stores().partition(|s| losses.contains(group, *s));
     if keep.is_empty() && !losses.leave_a_voter(group) {
         return None;
@@ -107,6 +110,17 @@ fn heal_stream(
     let plan = seats::plan(asset, &asset.config, stores, losses, fleet);
     let replacement = split_losses(meta, asset, plan, losses, fleet);
     (!replacement.is_empty()).then_some(replacement)
+}
+
+/// Whether a stream and its consumers have all the members that they want, and none of them is lost. Of nearly all streams
+/// that is so, and it is seen without making a plan.
+fn is_whole(asset: &StreamAsset, losses: &Losses<'_>) -> bool {
+    let has = |group: &AssetGroup, wanted: u8| {
+        group.desired.len() == usize::from(wanted) && !losses.concern(group)
+    };
+    let mut consumers = asset.consumers.values();
+    has(&asset.group, asset.config.replicas)
+        && consumers.all(|c| has(&c.group, consumer_replicas(&asset.config, &c.config)))
 }
 
 /// Who is not there replaces nobody.

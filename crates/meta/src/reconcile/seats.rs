@@ -35,10 +35,12 @@ impl Losses<'_> {
     /// take over: what is left of a member on a store that is there is not given up then.
     pub(super) fn contains(&self, group: &AssetGroup, store: StoreId) -> bool {
         let membership = &group.actual.membership;
-        let lost = membership.voters.iter().filter(|r| self.has_lost(group, **r)).count();
-        let few = 2 * lost < membership.voters.len();
+        let few = || {
+            let lost = membership.voters.iter().filter(|r| self.has_lost(group, **r)).count();
+            2 * lost < membership.voters.len()
+        };
         let missing = |m: Member| self.missing.contains(&(group.id, m.replica));
-        let may_go = |m: Member| missing(m) && (few || !membership.contains(m.replica));
+        let may_go = |m: Member| missing(m) && (!membership.contains(m.replica) || few());
         self.gone.contains(&store) || group.member_on(store).is_some_and(may_go)
     }
 
