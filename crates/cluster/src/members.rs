@@ -133,6 +133,7 @@ impl Members {
                 Err(error) => return self.links.refuse(peer, &error),
             }
         }
+        self.jetstream.settle();
     }
 
     fn control(&self, peer: PeerId, from: StoreId, control: Control) {

@@ -85,14 +85,21 @@ impl Messages {
             batch: self.router.batch_from_peer(),
             account: None,
         };
+        let mut dealt_with = Ok(());
         for frame in frames {
-            match Envelope::decode(frame)? {
-                Envelope::Message(message) => delivery.message(&message)?,
-                Envelope::Statement(statement) => delivery.statement(&statement)?,
-                Envelope::Forwarded(message) => self.give_to_jetstream(&message)?,
+            dealt_with = Envelope::decode(frame).and_then(|envelope| match envelope {
+                Envelope::Message(message) => Ok(delivery.message(&message)?),
+                Envelope::Statement(statement) => Ok(delivery.statement(&statement)?),
+                Envelope::Forwarded(message) => self.give_to_jetstream(&message),
+            });
+            if dealt_with.is_err() {
+                break;
             }
         }
-        Ok(())
+        if let Some(jetstream) = &self.jetstream {
+            jetstream.settle();
+        }
+        dealt_with
     }
 
     fn give_to_jetstream(&self, message: &RoutedMessage) -> Result<(), FrameError> {

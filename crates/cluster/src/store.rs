@@ -21,6 +21,9 @@ pub trait LocalStore: Send + Sync + 'static {
     /// Gives something to the shards that it is for. Returns whether it was taken.
     fn input(&self, input: Input) -> bool;
 
+    /// Has what was given in bundles, or forwarded, dealt with: called behind the last of several that came together.
+    fn settle(&self);
+
     /// Asks the replica of `group` at one store, which may be this one. `None` when there is no way to it.
     fn ask(&self, store: StoreId, group: GroupId, request: Request) -> Asking<'_>;
 
@@ -90,6 +93,10 @@ impl JetStreamLink {
 impl LocalStore for JetStream {
     fn input(&self, input: Input) -> bool {
         self.tell(input)
+    }
+
+    fn settle(&self) {
+        Self::settle(self);
     }
 
     fn ask(&self, store: StoreId, group: GroupId, request: Request) -> Asking<'_> {

@@ -27,7 +27,7 @@ pub use segment::{
 };
 pub use store::{CreatedThrough, MAX_BOOTSTRAP, StoreError, StoreFile, StoreRecord};
 pub use wal::{
-    BaseRecord, Damage, EntryIdentity, LostBase, LostRange, MAX_BODY, MissingEntries, Pin,
+    BaseRecord, Damage, EntryIdentity, LOG_DIR, LostBase, LostRange, MAX_BODY, MissingEntries, Pin,
     Pressure, RecordError, RecoveredGroup, Recovery, Room, RoomReport, SpareJob, TornTail, Wal,
     WalBatch, WalError, WalOptions, Written,
 };

@@ -25,7 +25,7 @@ use flotilla_raft::StoreId;
 
 pub use batch::{BaseRecord, MAX_BODY, RecordError, WalBatch};
 pub use error::WalError;
-pub use files::SpareJob;
+pub use files::{LOG_DIR, SpareJob};
 pub use ledger::Pin;
 pub use recovery::{
     Damage, EntryIdentity, LostBase, MissingEntries, RecoveredGroup, Recovery, TornTail,

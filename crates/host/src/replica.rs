@@ -20,6 +20,7 @@ use crate::notice::Notice;
 use crate::turn::{After, Cx, Leading};
 use reads::Reads;
 
+pub(crate) use lead::FLOWING;
 pub(crate) use rest::Asleep;
 
 /// How every group runs: with ticks of 50 ms, a follower waits 1 s for its leader and a leader speaks every 200 ms.
@@ -92,6 +93,7 @@ pub(crate) struct Replica<M> {
     /// After how many ticks to campaign, if nobody leads then.
     eager: Option<u64>,
     transfer_since: Option<u64>,
+    flow: lead::Flow,
     /// When it last gave way to others, because something is damaged or missing here.
     gave_way: Option<u64>,
     /// Term and vote as last handed to the WAL.
@@ -147,6 +149,7 @@ impl<M: Machine> Replica<M> {
             serving_since: None,
             eager: None,
             transfer_since: None,
+            flow: lead::Flow::default(),
             gave_way: None,
             written: (term, vote),
             unrecorded,
@@ -251,6 +254,7 @@ impl<M: Machine> Replica<M> {
     ) -> Result<(), Poisoned> {
         let id = self.raft.id();
         if let Some(first) = entries.first() {
+            self.flow.appended(cx.now.mono);
             drop(self.unrecorded.split_off(&first.index));
         }
         let changes = entries.iter().filter(|e| e.kind == EntryKind::Change);

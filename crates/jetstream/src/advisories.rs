@@ -12,8 +12,8 @@ use rand::RngExt as _;
 use rand::distr::Alphanumeric;
 use tokio::runtime::Handle;
 
+use crate::clock::wall;
 use crate::directory::Directory;
-use crate::shard_thread::wall;
 
 /// Who this server is, in what it tells.
 #[derive(Clone, Debug)]

@@ -175,6 +175,10 @@ impl Deliver for Door {
         }
         self.shared.take(ApiRequest::new(message, &self.counters, &self.limits));
     }
+
+    fn settle(&self) {
+        self.shared.context.ingest.settle();
+    }
 }
 
 impl Shared {
@@ -223,5 +227,9 @@ struct AckDoor {
 impl Deliver for AckDoor {
     fn deliver(&self, message: &Message<'_>) {
         self.ingest.ack(message);
+    }
+
+    fn settle(&self) {
+        self.ingest.settle();
     }
 }

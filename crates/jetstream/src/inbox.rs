@@ -1,11 +1,14 @@
-//! The way into a shard's thread: many senders, one receiver, woken at most once per batch.
+//! The way into a shard: many senders, one turn that takes it all. What is put in quietly waits for an
+//! [`offer`](Inbox::offer); the rest wakes the shard's thread.
 
 use std::collections::BTreeMap;
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use flotilla_host::{ConsumerInput, Inbound, Input};
 use flotilla_raft::GroupId;
+
+use crate::driver::Driver;
 
 /// The most inputs that wait. Publishes and bundles are dropped beyond it, as on a full link: clients and Raft try
 /// again. What cannot be repeated is always taken.
@@ -15,12 +18,16 @@ const LIMIT: usize = 1 << 16;
 const LIMIT_BYTES: usize = 64 << 20;
 /// What one of them takes beside its own bytes.
 const OVERHEAD: usize = 128;
+/// So many inputs, and so many bytes of them, are little: whoever brings them may take the turn.
+const LITTLE: usize = 16;
+const LITTLE_BYTES: usize = 64 << 10;
 
 /// Inputs that wait for the shard's next turn.
 #[derive(Default)]
 pub(crate) struct Inbox {
     state: Mutex<State>,
     wake: Condvar,
+    driver: OnceLock<Weak<Driver>>,
 }
 
 #[derive(Default)]
@@ -34,6 +41,11 @@ struct State {
     bundle_bytes: usize,
     /// How many inputs do not come from clients and peers.
     own: usize,
+    /// When the shard wants a turn although nothing comes in.
+    deadline: Option<Instant>,
+    /// Whether the log is full: what clients and peers sent waits until it is not.
+    hold: bool,
+    /// Whether the shard's thread waits.
     sleeping: bool,
     closed: bool,
 }
@@ -55,8 +67,14 @@ impl State {
         has_room
     }
 
-    fn has_some(&self, hold: bool) -> bool {
-        if hold { self.own > 0 } else { !self.inputs.is_empty() }
+    fn has_some(&self) -> bool {
+        if self.hold { self.own > 0 } else { !self.inputs.is_empty() }
+    }
+
+    /// Whether something waits, and it is little.
+    fn is_little(&self) -> bool {
+        let bytes = self.bytes + self.bundle_bytes;
+        !self.hold && (1..=LITTLE).contains(&self.inputs.len()) && bytes <= LITTLE_BYTES
     }
 }
 
@@ -66,8 +84,22 @@ impl Inbox {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Adds an input. Returns whether it was taken.
+    /// Who takes the turns, from now on.
+    pub(crate) fn set_driver(&self, driver: &Arc<Driver>) {
+        drop(self.driver.set(Arc::downgrade(driver)));
+    }
+
+    /// Adds an input, and wakes the shard's thread. Returns whether it was taken.
     pub(crate) fn push(&self, input: Input) -> bool {
+        let taken = self.put(input);
+        if taken {
+            self.wake_thread(&mut self.lock());
+        }
+        taken
+    }
+
+    /// Adds an input, quietly. Returns whether it was taken.
+    pub(crate) fn put(&self, input: Input) -> bool {
         let mut state = self.lock();
         let foreign = is_foreign(&input);
         if state.closed || (foreign && state.inputs.len() >= LIMIT) || !state.has_room(&input) {
@@ -75,13 +107,30 @@ impl Inbox {
         }
         state.own += usize::from(!foreign);
         state.inputs.push(input);
-        if std::mem::take(&mut state.sleeping) {
-            self.wake.notify_one();
-        }
         true
     }
 
-    /// Adds a message for a stream. All that wait for the same stream are one input. Returns whether it was taken.
+    fn wake_thread(&self, state: &mut State) {
+        if std::mem::take(&mut state.sleeping) {
+            self.wake.notify_one();
+        }
+    }
+
+    /// Has what was put in dealt with: by this thread if it is little and nobody is at it, and else by the shard's thread.
+    /// Whoever calls may hold no lock that a turn needs.
+    pub(crate) fn offer(&self) {
+        let is_little = self.lock().is_little();
+        if let Some(driver) = self.driver.get().filter(|_| is_little).and_then(Weak::upgrade) {
+            driver.try_turn();
+        }
+        // More may have come while the turn was taken, here or elsewhere.
+        let mut state = self.lock();
+        if state.has_some() {
+            self.wake_thread(&mut state);
+        }
+    }
+
+    /// Adds a message for a stream, quietly. All that wait for the same stream are one input. Returns whether it was taken.
     pub(crate) fn publish(&self, group: GroupId, message: Inbound) -> bool {
         let reply = message.reply.as_ref().map_or(0, |reply| reply.len());
         let size = message.subject.len() + reply + message.headers.len() + message.payload.len();
@@ -105,7 +154,7 @@ impl Inbox {
         })
     }
 
-    /// Lets `put` add to the group's open input, or make a new one. One short lock, and at most one wake-up per turn.
+    /// Lets `put` add to the group's open input, or make a new one.
     fn add(
         &self,
         group: GroupId,
@@ -125,23 +174,14 @@ impl Inbox {
             open.insert(group, inputs.len());
             inputs.push(input);
         }
-        if std::mem::take(&mut state.sleeping) {
-            self.wake.notify_one();
-        }
         true
     }
 
-    /// Waits for inputs until `deadline`, and takes them into `into`: all, or, with `hold`, all but what clients and
-    /// peers sent. Returns whether the shard goes on.
-    pub(crate) fn take(
-        &self,
-        deadline: Option<Instant>,
-        hold: bool,
-        into: &mut Vec<Input>,
-    ) -> bool {
+    /// Waits until a turn is to be taken. Returns whether the shard goes on.
+    pub(crate) fn wait(&self) -> bool {
         let mut state = self.lock();
-        while !state.has_some(hold) && !state.closed {
-            let wait = match deadline {
+        while !state.has_some() && !state.closed {
+            let wait = match state.deadline {
                 Some(at) => at.saturating_duration_since(Instant::now()),
                 None => Duration::from_secs(3600),
             };
@@ -153,6 +193,12 @@ impl Inbox {
             state = waited.map_or_else(|e| e.into_inner().0, |(state, _)| state);
             state.sleeping = false;
         }
+        !state.closed
+    }
+
+    /// Takes what waits into `into`: all, or, with `hold`, all but what clients and peers sent.
+    pub(crate) fn take(&self, hold: bool, into: &mut Vec<Input>) {
+        let mut state = self.lock();
         if hold {
             into.extend(state.inputs.extract_if(.., |input| !is_foreign(input)));
         } else {
@@ -162,7 +208,18 @@ impl Inbox {
         }
         state.own = 0;
         state.open.clear();
-        !state.closed
+    }
+
+    /// A turn has ended, and the shard wants the next one then, whatever comes in. While the log is full it takes nothing
+    /// from clients and peers: `hold`.
+    pub(crate) fn rest(&self, deadline: Option<Instant>, hold: bool) {
+        let mut state = self.lock();
+        // The thread sleeps until the time that it was told before.
+        let is_sooner = deadline.is_some_and(|at| state.deadline.is_none_or(|told| at < told));
+        (state.deadline, state.hold) = (deadline, hold);
+        if is_sooner {
+            self.wake_thread(&mut state);
+        }
     }
 
     /// Whether the shard's thread takes nothing any more.
@@ -190,7 +247,8 @@ mod tests {
             assert!(inbox.push(Input::Died(StoreId(store))));
         }
         let mut taken = Vec::new();
-        assert!(inbox.take(None, false, &mut taken));
+        assert!(inbox.wait());
+        inbox.take(false, &mut taken);
         let order: Vec<_> =
             taken.iter().map(|i| if let Input::Died(store) = i { store.0 } else { 0 }).collect();
         assert_eq!(order, [1, 2, 3]);
@@ -219,7 +277,7 @@ mod tests {
             assert!(inbox.publish(group, message(payload)));
         }
         let mut taken = Vec::new();
-        inbox.take(None, false, &mut taken);
+        inbox.take(false, &mut taken);
         let payloads = |input: &Input| match input {
             Input::Publish { group, messages } => {
                 let payloads: Vec<_> = messages.iter().map(|m| m.payload.to_vec()).collect();
@@ -233,7 +291,7 @@ mod tests {
         // The next turn's messages are not added to what was taken.
         assert!(inbox.publish(one, message(b"4")));
         let mut taken = Vec::new();
-        inbox.take(None, false, &mut taken);
+        inbox.take(false, &mut taken);
         assert_eq!(taken.len(), 1);
     }
 
@@ -244,7 +302,7 @@ mod tests {
         let taken = (0..100).take_while(|_| inbox.publish(GroupId(2), message(large))).count();
         assert_eq!(taken, 63);
         assert!(inbox.push(Input::HandOver), "what the server itself has to say is taken");
-        inbox.take(None, false, &mut Vec::new());
+        inbox.take(false, &mut Vec::new());
         assert!(inbox.publish(GroupId(2), message(large)));
     }
 
@@ -256,7 +314,7 @@ mod tests {
         assert!(inbox.push(bundle(LIMIT_BYTES + 1)), "nothing else waits");
         assert!(!inbox.push(bundle(1)));
         assert!(inbox.publish(GroupId(2), message(b"1")), "clients have room of their own");
-        inbox.take(None, false, &mut Vec::new());
+        inbox.take(false, &mut Vec::new());
         let taken = (0..100).take_while(|_| inbox.push(bundle(1 << 20))).count();
         assert_eq!(taken, 64);
     }
@@ -267,13 +325,19 @@ mod tests {
         assert!(inbox.publish(GroupId(2), message(b"1")));
         assert!(inbox.push(Input::HandOver));
         let mut taken = Vec::new();
-        assert!(inbox.take(None, true, &mut taken));
+        inbox.rest(None, true);
+        assert!(inbox.wait());
+        inbox.take(true, &mut taken);
         assert!(matches!(taken[..], [Input::HandOver]));
         assert!(inbox.publish(GroupId(2), message(b"2")));
         let mut taken = Vec::new();
-        assert!(inbox.take(Some(Instant::now()), true, &mut taken));
+        inbox.rest(Some(Instant::now()), true);
+        assert!(inbox.wait());
+        inbox.take(true, &mut taken);
         assert!(taken.is_empty());
-        assert!(inbox.take(None, false, &mut taken));
+        inbox.rest(None, false);
+        assert!(inbox.wait());
+        inbox.take(false, &mut taken);
         let count = |input: &Input| match input {
             Input::Publish { messages, .. } => messages.len(),
             other => panic!("{other:?}"),
@@ -287,7 +351,8 @@ mod tests {
         inbox.push(Input::HandOver);
         inbox.close();
         let mut taken = Vec::new();
-        assert!(!inbox.take(None, false, &mut taken));
+        assert!(!inbox.wait());
+        inbox.take(false, &mut taken);
         assert_eq!(taken.len(), 1);
         assert!(!inbox.push(Input::HandOver));
     }

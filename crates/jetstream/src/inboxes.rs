@@ -26,31 +26,37 @@ impl Inboxes {
         &self.inboxes[shard_of(group, self.inboxes.len())]
     }
 
+    /// Has turns taken for what was put into them quietly.
+    pub(crate) fn offer(&self) {
+        self.inboxes.iter().for_each(|inbox| inbox.offer());
+    }
+
     /// All of them.
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Arc<Inbox>> {
         self.inboxes.iter()
     }
 
     /// Gives an input to the shards that it is for. Returns whether all of them took it. What is the end of a shard's
-    /// own doing goes into its inbox, and not here.
+    /// own doing goes into its inbox, and not here. Bundles wake nobody: [`offer`](Self::offer) follows the last of several.
     pub(crate) fn tell(&self, input: Input) -> bool {
         match input.addressee() {
             Addressee::Group(group) => self.of(group).push(input),
-            Addressee::All => self.tell_each(&input, |each| (0..self.inboxes.len()).for_each(each)),
+            Addressee::All => {
+                let told = self.inboxes.iter().map(|inbox| inbox.push(input.clone()));
+                told.fold(true, |all, taken| all & taken)
+            }
             Addressee::Frame => match &input {
                 Input::Bundle { frame, .. } => {
-                    self.tell_each(&input, |each| addressed(frame, self.inboxes.len(), each))
+                    let mut all = true;
+                    addressed(frame, self.inboxes.len(), &mut |shard: usize| {
+                        all &= self.inboxes[shard].put(input.clone());
+                    });
+                    all
                 }
                 _ => false,
             },
             Addressee::Doer => false,
         }
-    }
-
-    fn tell_each(&self, input: &Input, shards: impl FnOnce(&mut dyn FnMut(usize))) -> bool {
-        let mut all = true;
-        shards(&mut |shard| all &= self.inboxes[shard].push(input.clone()));
-        all
     }
 
     /// Whether there is a shard that takes nothing any more.
@@ -85,7 +91,7 @@ mod tests {
     fn taken(inboxes: &Inboxes) -> Vec<usize> {
         let count = |inbox: &Arc<Inbox>| {
             let mut inputs = Vec::new();
-            inbox.take(Some(std::time::Instant::now()), false, &mut inputs);
+            inbox.take(false, &mut inputs);
             inputs.len()
         };
         inboxes.iter().map(count).collect()

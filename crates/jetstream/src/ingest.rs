@@ -105,6 +105,11 @@ impl Ingest {
         *self.led() = LedHere::default();
     }
 
+    /// Has what was taken dealt with: called behind the last of several messages that came together.
+    pub fn settle(&self) {
+        self.inboxes.offer();
+    }
+
     /// Held while the directory is looked at: what is put into it later is seen by [`refresh`](Self::refresh).
     fn led(&self) -> MutexGuard<'_, LedHere> {
         // Only whole values are put into the maps and taken out of them: a poisoned lock holds sound ones.

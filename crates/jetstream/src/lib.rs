@@ -7,7 +7,9 @@
 mod advisories;
 mod api;
 mod calls;
+mod clock;
 mod directory;
+mod driver;
 #[cfg(test)]
 mod fixture;
 mod hands;
@@ -19,7 +21,6 @@ mod opened;
 mod peer_id;
 mod room;
 mod service;
-mod shard_thread;
 mod shards;
 
 pub use api::{Api, ApiOptions};

@@ -22,6 +22,7 @@ use tokio::runtime::Handle;
 use crate::advisories::{Advisories, Sender};
 use crate::api::{Api, ApiOptions, ContextParts};
 use crate::calls::{Calls, Remote};
+use crate::clock::Clock;
 use crate::directory::Directory;
 use crate::hands::{Hands, Tools};
 use crate::inbox::Inbox;
@@ -30,7 +31,6 @@ use crate::ingest::{Ingest, IngestParts};
 use crate::leaders::Leaders;
 use crate::room::RoomNews;
 use crate::service::JetStream;
-use crate::shard_thread::Clock;
 use crate::shards::{Ending, Shards};
 
 /// What JetStream is told.
@@ -290,10 +290,16 @@ fn start_writer(
 /// Tells a shard what is on stable storage.
 fn persisted(inbox: &Arc<Inbox>, inboxes: &Arc<Inboxes>) -> flotilla_storage::WalCallback {
     let (inbox, inboxes) = (Arc::clone(inbox), Arc::clone(inboxes));
-    Arc::new(move |WalCompletion { tickets, result }: WalCompletion| match result {
+    Arc::new(move |WalCompletion { tickets, result, more_waits }: WalCompletion| match result {
         Ok(_) => {
-            if let Some(last) = tickets.last() {
-                inbox.push(Input::Persisted(WalTicket(*last)));
+            let Some(last) = tickets.last() else { return };
+            let persisted = Input::Persisted(WalTicket(*last));
+            if more_waits {
+                // The log goes on; the shard's own thread takes the turn meanwhile.
+                inbox.push(persisted);
+            } else {
+                inbox.put(persisted);
+                inbox.offer();
             }
         }
         Err(error) => {

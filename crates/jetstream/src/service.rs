@@ -51,12 +51,18 @@ impl JetStream {
         self.boot
     }
 
-    /// Tells the shards that it is for something. Returns whether it was taken.
+    /// Tells the shards that it is for something. Returns whether it was taken. Bundles are looked at with
+    /// [`settle`](Self::settle).
     pub fn tell(&self, input: Input) -> bool {
         if let Input::LinkReset(store) | Input::Died(store) = &input {
             self.calls.link_lost(*store);
         }
         self.inboxes.tell(input)
+    }
+
+    /// Has what was told in bundles dealt with: called behind the last of several.
+    pub fn settle(&self) {
+        self.inboxes.offer();
     }
 
     /// This store belongs to a cluster now.

@@ -9,11 +9,12 @@ use flotilla_raft::StoreId;
 
 use crate::api::Api;
 use crate::calls::Calls;
+use crate::clock::{Clock, Pulse};
+use crate::driver::Driver;
 use crate::hands::Hands;
 use crate::inboxes::Inboxes;
 use crate::ingest::Ingest;
 use crate::leaders::Leaders;
-use crate::shard_thread::{Clock, Pulse, run};
 
 /// The running shards.
 pub(crate) struct Shards {
@@ -115,13 +116,14 @@ impl Running {
     ) -> std::io::Result<Self> {
         let (pulse, totals) = (Arc::<Pulse>::default(), Arc::<Mutex<Totals>>::default());
         let name = format!("shard-{}", shard.share().shard());
-        let thread = {
-            let (pulse, totals) = (Arc::clone(&pulse), Arc::clone(&totals));
-            std::thread::Builder::new().name(name).spawn(move || {
-                let _lifetime = lifetime;
-                run(shard, hands, clock, &pulse, &totals);
-            })?
-        };
+        let inbox = Arc::clone(&hands.inbox);
+        let driver = Driver::new(shard, hands, clock, Arc::clone(&pulse), Arc::clone(&totals));
+        let driver = Arc::new(driver);
+        inbox.set_driver(&driver);
+        let thread = std::thread::Builder::new().name(name).spawn(move || {
+            let _lifetime = lifetime;
+            driver.run();
+        })?;
         Ok(Self { thread: Mutex::new(Some(thread)), pulse, totals })
     }
 }

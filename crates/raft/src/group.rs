@@ -81,6 +81,8 @@ pub struct Group {
     patience: usize,
     /// A state that replaces the log, handed out and not yet on stable storage: (number, index).
     installing: Option<(u64, u64)>,
+    /// The commit index as of the last append that went to all members.
+    told_commit: u64,
 }
 
 impl Group {
@@ -112,6 +114,8 @@ impl Group {
             min_election_tick: options.election_ticks * 4,
             max_election_tick: options.election_ticks * 4 + 1,
             batch_append: true,
+            // The host says when: see `tell_commit`.
+            skip_bcast_commit: true,
             max_uncommitted_size: options.max_uncommitted_bytes,
             max_committed_size_per_ready: options.max_apply_bytes,
             ..raft::Config::default()
@@ -129,6 +133,7 @@ impl Group {
             election_ticks: options.election_ticks,
             patience: 0,
             installing: None,
+            told_commit: 0,
         };
         group.rest();
         Ok(group)

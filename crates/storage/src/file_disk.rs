@@ -7,8 +7,10 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 
-use flotilla_disk::{Disk, DiskError, FileId};
+use flotilla_disk::{Disk, DiskError, FileId, LOG_DIR};
 use rustix::fs::{FlockOperation, flock, statvfs};
+
+use crate::direct::Direct;
 
 /// The most parts that one `pwritev` takes on Linux.
 const MAX_PARTS: usize = 1024;
@@ -33,6 +35,8 @@ struct Table {
 #[derive(Debug)]
 struct Opened {
     file: File,
+    /// The way past the page cache, for files of the log.
+    direct: Option<Direct>,
     path: String,
 }
 
@@ -74,10 +78,12 @@ impl FileDisk {
     }
 
     fn enter(&self, file: File, path: &str) -> FileId {
+        let is_log = path.strip_prefix(LOG_DIR).is_some_and(|rest| rest.starts_with('/'));
+        let direct = is_log.then(|| Direct::open(&self.at(path))).flatten();
         let mut table = self.files.write().unwrap_or_else(PoisonError::into_inner);
         table.next += 1;
         let id = FileId(table.next);
-        table.open.insert(id, Arc::new(Opened { file, path: path.to_owned() }));
+        table.open.insert(id, Arc::new(Opened { file, direct, path: path.to_owned() }));
         id
     }
 
@@ -183,7 +189,9 @@ impl Disk for FileDisk {
         parts: &[IoSlice<'_>],
     ) -> Result<(), DiskError> {
         let opened = self.opened(file, "write")?;
-        self.done("write", &opened.path, write_full(&opened.file, offset, parts))
+        let written = opened.direct.as_ref().and_then(|direct| direct.write(offset, parts));
+        let written = written.unwrap_or_else(|| write_full(&opened.file, offset, parts));
+        self.done("write", &opened.path, written)
     }
 
     fn sync_data(&self, file: FileId) -> Result<(), DiskError> {
@@ -277,6 +285,34 @@ mod tests {
         assert_eq!(disk.read_at(file, 7, &mut read), Ok(3000));
         assert_eq!(read[..3000], bytes);
         assert_eq!(disk.len(file), Ok(3007));
+    }
+
+    #[test]
+    fn a_file_of_the_log_holds_what_was_written_in_blocks_or_not() {
+        let (_dir, disk) = disk();
+        disk.create_dir(LOG_DIR).unwrap();
+        let file = disk.create("wal/f").unwrap();
+        let bytes: Vec<u8> = (0..6_000_000_u32).map(|n| (n % 251) as u8).collect();
+        let mut expected = vec![0; 6_000_000];
+        // In blocks, and more than fits one piece; in parts that are no blocks, but are together; not in blocks at all.
+        for (offset, lengths) in
+            [(4096, &[5 << 20][..]), (0, &[1, 4095, 100, 8092]), (8191, &[2]), (40_960, &[4096])]
+        {
+            let mut at = 0;
+            let mut parts = Vec::new();
+            for length in lengths {
+                parts.push(IoSlice::new(&bytes[at..at + length]));
+                at += length;
+            }
+            disk.write_vectored_at(file, offset, &parts).unwrap();
+            disk.sync_data(file).unwrap();
+            let offset = usize::try_from(offset).unwrap();
+            expected[offset..offset + at].copy_from_slice(&bytes[..at]);
+            let mut read = vec![0; 6_000_000];
+            let length = disk.read_at(file, 0, &mut read).unwrap();
+            assert_eq!(length, 4096 + (5 << 20));
+            assert!(read == expected, "after the write at {offset}");
+        }
     }
 
     #[test]

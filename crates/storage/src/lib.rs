@@ -8,6 +8,7 @@
 //!
 //! What is written, and why it may be trusted, is `flotilla-disk`'s matter.
 
+mod direct;
 mod file_disk;
 mod segment_flusher;
 mod wal_writer;

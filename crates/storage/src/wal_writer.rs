@@ -52,10 +52,12 @@ pub struct WalCompletion {
     /// The LSN through which the log is durable, or why they are not. [`WalError::Refused`] concerns this one
     /// ticket; any other error is the end of the log.
     pub result: Result<u64, WalError>,
+    /// Whether more batches wait: the thread that calls has something to do, and must not be kept.
+    pub more_waits: bool,
 }
 
-/// Called on the writer's thread for each [`WalCompletion`] of a submitter, in order. It must be quick and
-/// must not wait.
+/// Called on the writer's thread for each [`WalCompletion`] of a submitter, in order. It must not wait, and must be quick
+/// while more waits.
 pub type WalCallback = Arc<dyn Fn(WalCompletion) + Send + Sync>;
 
 /// Called on the writer's thread while the log is above its soft limit: when its size has changed, and once

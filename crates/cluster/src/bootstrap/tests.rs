@@ -98,6 +98,8 @@ impl LocalStore for Node {
 
     fn receive(&self, _: StoreId, _: Wire) {}
 
+    fn settle(&self) {}
+
     fn forwarded(&self, _: &str, _: &str, _: Option<&str>, _: Option<&Bytes>, _: &Bytes) {}
 
     fn persist(&self, bootstrap: Bytes) -> Result<(), PersistError> {

@@ -72,6 +72,8 @@ impl LocalStore for FakeStore {
         true
     }
 
+    fn settle(&self) {}
+
     fn ask(&self, store: StoreId, group: GroupId, request: Request) -> Asking<'_> {
         if store == self.id {
             let answer = self.answer(self.id);

@@ -2,7 +2,10 @@
 
 use crate::disk::{Disk, DiskError, write_at};
 
-pub(super) const DIR: &str = "wal";
+/// The directory of the log's files. These are written in whole blocks, one behind the other, and read only when the store
+/// is opened: a [`Disk`] does well to keep them out of memory.
+pub const LOG_DIR: &str = "wal";
+pub(super) const DIR: &str = LOG_DIR;
 const CHUNK: usize = 1 << 20;
 
 pub(super) fn log_path(generation: u64) -> String {

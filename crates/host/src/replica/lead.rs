@@ -7,7 +7,7 @@ use flotilla_stream::Timestamp;
 
 use super::{Machine, Replica};
 use crate::request::{Answer, ClusterAnswer, MemberAnswer};
-use crate::time::SECOND;
+use crate::time::{MILLISECOND, SECOND};
 use crate::turn::Cx;
 
 /// How long a handing over of leadership may take before it is given up.
@@ -15,7 +15,51 @@ const TRANSFER_LIMIT: u64 = SECOND;
 /// How often a leader that lacks something gives way.
 const WAY_LIMIT: u64 = 10 * SECOND;
 
+/// While entries follow each other at least this closely, each tells the members that the one before is committed. So the
+/// last one of them is applied elsewhere so much later.
+pub(crate) const FLOWING: u64 = MILLISECOND;
+
+/// How closely entries follow each other.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Flow {
+    appended_at: u64,
+    is_flowing: bool,
+    /// Since when the members are to be told what is committed.
+    owed_since: Option<u64>,
+}
+
+impl Flow {
+    pub(super) fn appended(&mut self, now: u64) {
+        self.is_flowing = now.saturating_sub(self.appended_at) < FLOWING;
+        self.appended_at = now;
+        self.owed_since = None;
+    }
+}
+
 impl<M: Machine> Replica<M> {
+    /// Tells the members what is committed; if entries flow, only when none has come for `patience`, which would tell it.
+    /// Returns when to look again.
+    pub(crate) fn tell_commit(
+        &mut self,
+        patience: u64,
+        cx: &mut Cx,
+    ) -> Result<Option<u64>, Poisoned> {
+        if !self.raft.owes_commit() {
+            self.flow.owed_since = None;
+            return Ok(None);
+        }
+        let now = cx.now.mono;
+        let since = *self.flow.owed_since.get_or_insert(now);
+        let patience = if self.flow.is_flowing { patience } else { 0 };
+        if now < since + patience {
+            return Ok(Some(since + patience));
+        }
+        self.flow.owed_since = None;
+        self.raft.tell_commit()?;
+        self.drive(cx)?;
+        Ok(None)
+    }
+
     /// There is a reason to think that nobody leads: this replica campaigns in a moment, with jitter, instead of
     /// waiting out the timeout.
     pub(crate) fn be_eager(&mut self, within: u64, cx: &mut Cx) {

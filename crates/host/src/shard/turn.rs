@@ -8,7 +8,7 @@ use flotilla_raft::{GroupId, Poisoned};
 use super::{Ended, Input, Left, Shard};
 use crate::bundle::unbundle;
 use crate::notice::Notice;
-use crate::replica::Replica;
+use crate::replica::{FLOWING, Replica};
 use crate::request::{Answer, Request};
 use crate::stream::StreamMachine;
 use crate::time::{Now, TICK};
@@ -254,11 +254,12 @@ impl Shard {
             }
             let Some(stream) = self.replicas.streams.get_mut(&group) else { return Ok(()) };
             let due = [stream.expire(&mut self.cx), stream.retry_checkpoint(&mut self.cx)];
-            if let Some(at) = due.into_iter().flatten().min() {
-                self.timers.set(group, at);
-            }
             stream.propose_queue(&mut self.cx);
             stream.drive(&mut self.cx)?;
+            let untold = stream.tell_commit(FLOWING, &mut self.cx)?;
+            if let Some(at) = due.into_iter().chain([untold]).flatten().min() {
+                self.timers.set(group, at);
+            }
             if !stream.machine.removed.is_empty() {
                 stream.machine.removed_at = stream.raft.applied();
             }
@@ -291,7 +292,9 @@ impl Shard {
     fn settle_consumer(&mut self, group: GroupId) -> Result<(), Poisoned> {
         let Some(consumer) = self.replicas.consumers.get_mut(&group) else { return Ok(()) };
         let stream = self.replicas.streams.get_mut(&consumer.machine.stream_group);
-        if let Some(at) = consumer.settle(stream.map(|stream| &mut **stream), &mut self.cx)? {
+        let due = consumer.settle(stream.map(|stream| &mut **stream), &mut self.cx)?;
+        let untold = consumer.tell_commit(FLOWING, &mut self.cx)?;
+        if let Some(at) = due.into_iter().chain(untold).min() {
             self.timers.set(group, at);
         }
         let inactive = std::mem::take(&mut consumer.machine.inactive);
@@ -317,6 +320,8 @@ impl Shard {
         meta.plan_stale(&mut self.cx);
         meta.tend(&mut self.cx);
         meta.drive(&mut self.cx)?;
+        // What meta decides others wait for.
+        meta.tell_commit(0, &mut self.cx)?;
         let wanted = std::mem::take(&mut meta.wants_base);
         if wanted || meta.raft.log_bytes() > self.cx.thresholds.meta_base {
             meta.checkpoint(false, &mut self.cx);

@@ -314,5 +314,5 @@ pub(super) fn done(answer: &Answer) -> Result<Success, ApiError> {
 
 /// The time of day.
 pub(super) fn now() -> Timestamp {
-    crate::shard_thread::wall()
+    crate::clock::wall()
 }

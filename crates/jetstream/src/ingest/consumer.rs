@@ -56,7 +56,8 @@ impl Ingest {
     }
 
     /// Takes what another server forwarded, believing that this one leads the consumer. It goes no further: if the
-    /// leader moved on meanwhile, the client is told that nobody is there, and asks again.
+    /// leader moved on meanwhile, the client is told that nobody is there, and asks again. It is dealt with once
+    /// [`settle`](Self::settle) is called.
     pub fn forwarded(
         &self,
         account: &str,

@@ -60,6 +60,10 @@ impl Deliver for Intake {
             self.refuse(message, ErrorKind::StreamTooManyRequests);
         }
     }
+
+    fn settle(&self) {
+        self.inbox.offer();
+    }
 }
 
 /// The message as the shard takes it. A status on its version line is taken off: a stored message must never look like

@@ -140,6 +140,7 @@ async fn what_another_server_leads_is_forwarded_once() {
     ingest.forwarded("$G", "$JS.ACK.S.C.1.2.3.4.5", None, None, &Bytes::new());
     ingest.forwarded("$G", "elsewhere", None, None, &Bytes::new());
     ingest.forwarded("unknown", next, Some("_R.1"), None, &Bytes::new());
+    ingest.settle();
     let mut inputs = inputs_of(server.input().await);
     if inputs.len() == 1 {
         inputs.extend(inputs_of(server.input().await));

@@ -5,7 +5,7 @@ use protobuf::Message as _;
 
 use super::{Group, Role};
 use crate::convert;
-use crate::error::{ProposeError, StepError};
+use crate::error::{Poisoned, ProposeError, StepError};
 use crate::types::{Change, Entry, EntryKind, Membership};
 
 impl Group {
@@ -20,7 +20,27 @@ impl Group {
         let before = self.last_index();
         self.guarded(|node| node.propose(Vec::new(), data.into()))?
             .map_err(|_| ProposeError::Overloaded)?;
-        self.appended(before)
+        let at = self.appended(before)?;
+        self.told_commit = self.commit();
+        Ok(at)
+    }
+
+    /// Whether this leader knows something to be committed of which no append has told the members yet. The next entry's
+    /// will; if none comes soon, [`tell_commit`](Self::tell_commit) does. Beats tell it in any case.
+    #[must_use]
+    pub fn owes_commit(&self) -> bool {
+        self.role() == Role::Leader
+            && self.commit() > self.told_commit
+            && self.membership.all().nth(1).is_some()
+    }
+
+    /// Tells the members what is committed, with appends that need not have entries.
+    ///
+    /// # Errors
+    /// When the library panicked.
+    pub fn tell_commit(&mut self) -> Result<(), Poisoned> {
+        self.told_commit = self.commit();
+        self.guarded(|node| node.raft.bcast_append())
     }
 
     /// Appends a change of membership, as [`propose`](Self::propose) does a command.

@@ -10,7 +10,7 @@ use super::client::{Client, ClientSubscription};
 use super::fanout::{Fanout, Forward, Groups};
 use super::staging::Staging;
 use super::subscriptions::Target;
-use super::{ConnectionId, Message, RouterHandle};
+use super::{ConnectionId, Deliver, Message, RouterHandle};
 use crate::account::Account;
 
 /// Subjects and targets that a publisher remembers per account.
@@ -25,6 +25,7 @@ pub(crate) struct Publisher {
     random: SmallRng,
     forwards: Vec<Forward>,
     expired: Vec<Arc<ClientSubscription>>,
+    parts: Vec<Arc<dyn Deliver>>,
 }
 
 impl Publisher {
@@ -35,6 +36,7 @@ impl Publisher {
             random: rand::make_rng(),
             forwards: Vec::new(),
             expired: Vec::new(),
+            parts: Vec::new(),
         }
     }
 }
@@ -79,17 +81,19 @@ impl<'r> Batch<'r> {
         for subscription in publisher.expired.drain(..) {
             subscription.client.expire(&subscription);
         }
+        // Last: it may take longer than all the rest.
+        publisher.parts.drain(..).for_each(|part| part.settle());
     }
 
     pub(crate) fn publish_to(&mut self, message: &Message<'_>, groups: Groups<'_>) -> bool {
         let Some(publisher) = &mut self.publisher else { return false };
-        let Publisher { caches, staging, random, forwards, expired } = publisher;
+        let Publisher { caches, staging, random, forwards, expired, parts } = publisher;
         let account = message.account;
         let cache = cache_of(caches, account);
         let matches =
             cache.get(account.generations(), message.subject, || account.matches(message.subject));
         let reached =
-            Fanout::new(*message, staging, random, forwards, expired).run(matches, groups);
+            Fanout::new(*message, staging, random, forwards, expired, parts).run(matches, groups);
         if let Some(peers) = self.router.peers() {
             for forward in forwards.iter() {
                 peers.forward(forward.peer, message, &forward.queues);

@@ -10,7 +10,10 @@ use rand::rngs::SmallRng;
 use super::client::{ClientSubscription, Turn};
 use super::staging::Staging;
 use super::subscriptions::Target;
-use super::{Message, Origin, PeerId};
+use super::{Deliver, Message, Origin, PeerId};
+
+/// Among so many parts that got the last messages one is looked for; which is told twice has only less to do.
+const REMEMBERED: usize = 8;
 
 /// Which queue groups are to be served here.
 #[derive(Debug, Clone, Copy)]
@@ -37,6 +40,8 @@ pub(crate) struct Fanout<'a, 'm> {
     forwards: &'a mut Vec<Forward>,
     /// Subscriptions that had their last message; collected for the caller.
     expired: &'a mut Vec<Arc<ClientSubscription>>,
+    /// Parts of the server that got something; collected for the caller.
+    parts: &'a mut Vec<Arc<dyn Deliver>>,
 }
 
 impl<'a, 'm> Fanout<'a, 'm> {
@@ -46,9 +51,10 @@ impl<'a, 'm> Fanout<'a, 'm> {
         random: &'a mut SmallRng,
         forwards: &'a mut Vec<Forward>,
         expired: &'a mut Vec<Arc<ClientSubscription>>,
+        parts: &'a mut Vec<Arc<dyn Deliver>>,
     ) -> Self {
         staging.begin_message();
-        Self { message, delivery: None, staging, random, forwards, expired }
+        Self { message, delivery: None, staging, random, forwards, expired, parts }
     }
 
     /// Hands the message to every plain subscriber and to one member of each queue group. Answers whether anyone
@@ -79,6 +85,10 @@ impl<'a, 'm> Fanout<'a, 'm> {
             Target::Client(subscription) => self.deliver_to_client(subscription),
             Target::Internal(part) => {
                 part.deliver(&self.message);
+                let is_it = |other: &Arc<dyn Deliver>| Arc::ptr_eq(other, part);
+                if !self.parts.iter().rev().take(REMEMBERED).any(is_it) {
+                    self.parts.push(Arc::clone(part));
+                }
                 true
             }
             Target::Remote(_) => false,

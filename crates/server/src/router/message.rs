@@ -82,6 +82,10 @@ pub trait Deliver: Send + Sync {
     /// and concurrently for several: it must neither block nor take long. No lock of the router is held, so it may
     /// publish and subscribe.
     fn deliver(&self, message: &Message<'_>);
+
+    /// Called behind the last of several messages that were published together and of which some came here, on the
+    /// publisher's thread: what is better done once for all of them is done now.
+    fn settle(&self) {}
 }
 
 /// The other servers of the cluster.

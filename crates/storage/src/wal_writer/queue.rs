@@ -103,6 +103,10 @@ impl Queue {
         Ok(())
     }
 
+    pub(super) fn has_some(&self) -> bool {
+        !self.state().waiting.is_empty()
+    }
+
     pub(super) fn is_full(&self) -> bool {
         self.state().bytes > self.options.queue_bytes
     }

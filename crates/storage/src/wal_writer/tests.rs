@@ -128,7 +128,7 @@ fn only_the_wrong_batch_is_refused() {
     one.submit(entry(1, 2, 10), 3).unwrap();
     let mut results = std::collections::BTreeMap::new();
     while results.len() < 4 {
-        let WalCompletion { tickets, result } = completions.recv().unwrap();
+        let WalCompletion { tickets, result, .. } = completions.recv().unwrap();
         results.extend(tickets.into_iter().map(|ticket| (ticket, result.is_ok())));
     }
     assert_eq!(results.into_values().collect::<Vec<_>>(), [true, true, false, true]);

@@ -110,7 +110,7 @@ impl Thread {
                 let took = started.elapsed();
                 self.sealed = false;
                 self.queue.finish(|stats| stats.note(waiters.len(), bytes, write, took));
-                complete(waiters, &Ok(lsn));
+                complete(waiters, &Ok(lsn), self.queue.has_some());
             }
             Err(error) => self.end(waiters, error),
         }
@@ -120,7 +120,7 @@ impl Thread {
     fn refused(&mut self, waiters: Vec<Waiter>, batches: Vec<WalBatch>, error: WalError) {
         if waiters.len() == 1 {
             self.queue.finish(|_| ());
-            complete(&waiters, &Err(error));
+            complete(&waiters, &Err(error), true);
             return;
         }
         let mut items = waiters.into_iter().zip(batches);
@@ -144,7 +144,7 @@ impl Thread {
     fn end(&self, waiters: &[Waiter], error: WalError) {
         let reason = self.wal.poisoned().map_or_else(|| error.to_string(), str::to_owned);
         let rest = self.queue.end(WalError::Poisoned { reason });
-        complete(waiters, &Err(error));
+        complete(waiters, &Err(error), true);
         fail(rest, &self.queue);
     }
 
@@ -233,21 +233,21 @@ impl Thread {
 }
 
 /// Tells each submitter what became of its batches.
-fn complete(waiters: &[Waiter], result: &Result<u64, WalError>) {
+fn complete(waiters: &[Waiter], result: &Result<u64, WalError>, more_waits: bool) {
     let mut by_submitter: BTreeMap<u64, (&WalCallback, Vec<u64>)> = BTreeMap::new();
     for waiter in waiters {
         let entry = by_submitter.entry(waiter.submitter);
         entry.or_insert_with(|| (&waiter.callback, Vec::new())).1.push(waiter.ticket);
     }
     for (callback, tickets) in by_submitter.into_values() {
-        callback(WalCompletion { tickets, result: result.clone() });
+        callback(WalCompletion { tickets, result: result.clone(), more_waits });
     }
 }
 
 fn fail(items: Vec<Item>, queue: &Queue) {
     let waiters: Vec<_> = items.into_iter().map(|item| item.waiter).collect();
     let reason = || WalError::Poisoned { reason: "the log has ended".into() };
-    complete(&waiters, &Err(queue.ended().unwrap_or_else(reason)));
+    complete(&waiters, &Err(queue.ended().unwrap_or_else(reason)), true);
 }
 
 /// The thread that prepares files, so that the writer need not wait for that.
