@@ -10,6 +10,7 @@
 
 mod direct;
 mod file_disk;
+mod gather;
 mod segment_flusher;
 mod wal_writer;
 

@@ -1,7 +1,7 @@
 //! A run of neighbouring messages in the index.
 
 use super::subjects::SubjectId;
-use crate::Timestamp;
+use crate::{SequenceRange, Timestamp};
 
 /// How many sequences one chunk spans while all of them are in it.
 pub(super) const SPAN: usize = 256;
@@ -89,6 +89,13 @@ impl Chunk {
         let position = self.position(seq);
         let slot = self.slots.get(position)?;
         (self.sequence(position) == seq && slot.subject != SubjectId::NONE).then_some(slot)
+    }
+
+    /// The sequences in here, if none of them is missing.
+    pub(super) fn whole(&self) -> Option<SequenceRange> {
+        let is_whole = self.distances.is_none() && self.live == self.slots.len();
+        let after = self.start + self.slots.len() as u64;
+        if is_whole { SequenceRange::new(self.start, after.saturating_sub(1)) } else { None }
     }
 
     /// The live messages from `seq` on.

@@ -93,8 +93,14 @@ impl Index {
     /// The sequences of all messages, as runs.
     pub(super) fn ranges(&self) -> Vec<SequenceRange> {
         let mut ranges = Vec::new();
-        for (seq, _) in self.iter_from(0) {
-            push_range(&mut ranges, SequenceRange::single(seq));
+        for chunk in &self.chunks {
+            // Of nearly all chunks: a stream has millions of messages, and is asked for this with each of its bases.
+            if let Some(whole) = chunk.whole() {
+                push_range(&mut ranges, whole);
+            } else {
+                let messages = chunk.iter_from(0).map(|(seq, _)| SequenceRange::single(seq));
+                messages.for_each(|message| push_range(&mut ranges, message));
+            }
         }
         ranges
     }

@@ -1,0 +1,81 @@
+//! Small parts, put together to large pieces before the system gets them: it takes longer for a part of some bytes than to
+//! copy it.
+
+use std::cell::RefCell;
+use std::io::{self, IoSlice};
+
+/// Where a piece begins in memory: at a multiple of this, as devices want it.
+pub(crate) const BLOCK: usize = 4096;
+
+thread_local! {
+    /// Where pieces are put together. It lies somewhere in memory; they begin at its first multiple of a block.
+    static BUFFER: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+}
+
+/// How many bytes there are in `parts`.
+pub(crate) fn length(parts: &[IoSlice<'_>]) -> usize {
+    parts.iter().map(|part| part.len()).sum()
+}
+
+/// Gives `parts` to `write`, one behind the other, in pieces of `size` bytes, of which the last one may be smaller.
+pub(crate) fn in_pieces(
+    parts: &[IoSlice<'_>],
+    size: usize,
+    mut write: impl FnMut(&[u8]) -> io::Result<()>,
+) -> io::Result<()> {
+    BUFFER.with_borrow_mut(|buffer| {
+        let size = size.min(length(parts));
+        if buffer.len() < size + BLOCK {
+            buffer.resize(size + BLOCK, 0);
+        }
+        let start = buffer.as_ptr().align_offset(BLOCK).min(BLOCK);
+        let room = &mut buffer[start..start + size];
+        let mut filled = 0;
+        for mut part in parts.iter().map(|part| &part[..]) {
+            while !part.is_empty() {
+                let taken = part.len().min(size - filled);
+                let (now, later) = part.split_at(taken);
+                room[filled..filled + taken].copy_from_slice(now);
+                (filled, part) = (filled + taken, later);
+                if filled == size {
+                    write(room)?;
+                    filled = 0;
+                }
+            }
+        }
+        if filled > 0 { write(&room[..filled]) } else { Ok(()) }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn pieces_are_the_parts_and_begin_at_blocks(
+            lengths in prop::collection::vec(0_usize..5_000, 0..12),
+            size in 1_usize..10_000,
+        ) {
+            let bytes: Vec<u8> = (0..lengths.iter().sum()).map(|n: usize| (n % 251) as u8).collect();
+            let mut left = &bytes[..];
+            let mut parts = Vec::new();
+            for length in lengths {
+                let (part, rest) = left.split_at(length);
+                parts.push(IoSlice::new(part));
+                left = rest;
+            }
+            let mut written = Vec::new();
+            in_pieces(&parts, size, |piece| {
+                assert_eq!(piece.as_ptr().align_offset(BLOCK), 0);
+                assert!((1..=size).contains(&piece.len()));
+                assert_eq!(written.len() % size, 0, "only the last one is smaller");
+                written.extend_from_slice(piece);
+                Ok(())
+            })
+            .unwrap();
+            prop_assert_eq!(written, bytes);
+        }
+    }
+}
