@@ -24,6 +24,8 @@ const STOP: Duration = Duration::from_secs(20);
 const LOOK: Duration = Duration::from_secs(1);
 /// How much of a log a failed test shows, in bytes.
 const TAIL: u64 = 6 * 1024;
+/// The longest page that is read.
+const PAGE: u64 = 1 << 20;
 
 /// A server of a cluster, running or not. Dropping it kills the process.
 #[derive(Debug)]
@@ -151,6 +153,11 @@ impl Server {
         timeout(LOOK, read_health(&self.http())).await.ok()?.ok()
     }
 
+    /// What the monitoring says at `path` now, head and body; nothing if nobody answers.
+    pub async fn get(&self, path: &str) -> Option<String> {
+        timeout(LOOK, read(&self.http(), path, PAGE)).await.ok()?.ok()
+    }
+
     /// Kills the process, as `kill -9` does.
     ///
     /// # Errors
@@ -234,10 +241,14 @@ async fn is_healthy(address: &str) -> Result<bool> {
 }
 
 async fn read_health(address: &str) -> Result<String> {
+    read(address, "/healthz", TAIL).await
+}
+
+async fn read(address: &str, path: &str, limit: u64) -> Result<String> {
     let mut stream = TcpStream::connect(address).await?;
-    let request = format!("GET /healthz HTTP/1.0\r\nHost: {address}\r\n\r\n");
+    let request = format!("GET {path} HTTP/1.0\r\nHost: {address}\r\n\r\n");
     stream.write_all(request.as_bytes()).await?;
     let mut answer = Vec::new();
-    stream.take(TAIL).read_to_end(&mut answer).await?;
+    stream.take(limit).read_to_end(&mut answer).await?;
     Ok(String::from_utf8_lossy(&answer).into_owned())
 }

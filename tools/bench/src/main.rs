@@ -6,7 +6,7 @@
 //! before an acknowledgment.
 
 mod failover;
-mod idle;
+mod groups;
 mod processes;
 mod report;
 
@@ -45,9 +45,9 @@ struct Arguments {
     /// Only the loads whose names contain this text; may be given several times
     #[arg(long)]
     only: Vec<String>,
-    /// How many streams and consumers lie idle in the load `idle`
+    /// How many streams there are in the load `groups`, each with a consumer
     #[arg(long, default_value_t = 1_000)]
-    idle: usize,
+    streams: usize,
     /// How many leaders are killed in the load `failover`
     #[arg(long, default_value_t = 10)]
     kills: usize,
@@ -122,11 +122,11 @@ async fn measure(arguments: &Arguments, flavour: Flavour) -> (Vec<(String, Figur
         }
         .await;
     }
-    if result.is_ok() && arguments.wants(idle::NAME) {
+    if result.is_ok() && arguments.wants(groups::NAME) {
         result = async {
             let mut cluster = start(flavour).await?;
-            let figures = idle::measure(&cluster, arguments.idle).await?;
-            measured.push((idle::NAME.to_owned(), figures));
+            let figures = groups::measure(&mut cluster, arguments.streams).await?;
+            measured.push((groups::NAME.to_owned(), figures));
             cluster.kill_all().await
         }
         .await;

@@ -55,6 +55,7 @@ impl Shard {
             Say::Sleep(sleep) => {
                 let Some(replica) = self.replicas.get_mut(group) else { return };
                 replica.sleep(sleep, &mut self.cx);
+                self.dirty.insert(group);
                 if replica.is_awake() {
                     self.cx.say(from, group, &Say::Wake);
                 }
@@ -213,23 +214,32 @@ impl Shard {
     pub(super) fn take_heard(&mut self, store: StoreId, boot: u64) {
         let now = self.cx.now.mono;
         if let Some(PeerChange::Returned) = self.cx.peers.heard(store, boot, now) {
-            self.lose_leader(store);
+            self.lose_leader(store, true);
         }
     }
 
     pub(super) fn take_died(&mut self, store: StoreId) {
         if let Some(PeerChange::Died) = self.cx.peers.died(store) {
-            self.lose_leader(store);
+            self.lose_leader(store, false);
         }
     }
 
     /// A server died, or came back as another life of itself. Whoever followed it campaigns at once, with jitter,
     /// instead of waiting out the timeout; whoever leads a group with it finds out whether a quorum is left.
-    fn lose_leader(&mut self, store: StoreId) {
+    ///
+    /// A group that sleeps, under a leader that lives, sleeps on when a member died and a quorum is left: that is all that
+    /// there is to find out. When the member returns, it is woken.
+    fn lose_leader(&mut self, store: StoreId, has_returned: bool) {
         if let Some(meta) = &mut self.replicas.meta {
             meta.machine.steward.begin();
         }
         for group in self.groups_with(store) {
+            let Some(replica) = self.replicas.get(group) else { continue };
+            let led_there = replica.asleep().is_some_and(|asleep| asleep.leader == Some(store));
+            let sleeps_on = !replica.is_awake() && !led_there && !has_returned;
+            if sleeps_on && (replica.raft().role() != Role::Leader || self.has_quorum(replica)) {
+                continue;
+            }
             self.wake(group);
             let Some(replica) = self.replicas.get_mut(group) else { continue };
             let raft = replica.raft_mut();
@@ -250,10 +260,25 @@ impl Shard {
         }
     }
 
+    /// Whether more than half of a group's voters are on servers that live.
+    fn has_quorum(&self, replica: &dyn super::replicas::Driven) -> bool {
+        let membership = replica.raft().membership();
+        let lives = |r: &&ReplicaId| {
+            let store = membership.store_of(**r);
+            store.is_some_and(|s| s == self.cx.store || !self.cx.peers.is_dead(s))
+        };
+        2 * membership.voters.iter().filter(lives).count() > membership.voters.len()
+    }
+
+    /// What was on its way to a store is lost. Nothing is on its way between the members of a group that sleeps, or they are
+    /// not of one mind whether it does, which their digests tell.
     pub(super) fn take_link_reset(&mut self, store: StoreId) {
         for group in self.groups_with(store) {
-            self.wake(group);
-            let Some(replica) = self.replicas.get_mut(group) else { continue };
+            let Some(replica) = self.replicas.get_mut(group).filter(|r| r.is_awake()) else {
+                continue;
+            };
+            replica.wake();
+            self.dirty.insert(group);
             let members: BTreeMap<ReplicaId, StoreId> = replica.raft().membership().stores.clone();
             for (member, _) in members.into_iter().filter(|(_, s)| *s == store) {
                 let raft = replica.raft_mut();
