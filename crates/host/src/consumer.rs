@@ -148,6 +148,13 @@ impl Machine for ConsumerMachine {
         self.consumer.hash()
     }
 
+    fn rest(&mut self) {
+        self.inbox.shrink_to_fit();
+        self.commits.shrink_to_fit();
+        self.shrank.shrink_to_fit();
+        self.effects.shrink_to_fit();
+    }
+
     fn take_lead(&mut self, term: u64, cx: &mut Cx) {
         self.led_since = Some(cx.now.wall);
         self.updating = false;

@@ -53,6 +53,9 @@ pub(crate) trait Machine {
         false
     }
 
+    /// Nothing happens any more, for now: what is only kept for its memory goes.
+    fn rest(&mut self) {}
+
     /// This replica leads and has applied everything of earlier terms.
     fn take_lead(&mut self, term: u64, cx: &mut Cx);
 

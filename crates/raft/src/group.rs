@@ -142,7 +142,11 @@ impl Group {
     /// Gives back the memory that is needed only while something happens. It is taken again by itself; who has thousands of
     /// groups that sleep calls this when they fall asleep.
     pub fn rest(&mut self) {
-        self.node.raft.maybe_free_inflight_buffers();
+        let raft = &mut self.node.raft;
+        raft.maybe_free_inflight_buffers();
+        raft.raft_log.unstable.entries.shrink_to_fit();
+        raft.read_only.pending_read_index.shrink_to_fit();
+        raft.read_only.read_index_queue.shrink_to_fit();
         self.held.shrink_to_fit();
         self.unsynced.shrink_to_fit();
         self.node.mut_store().shrink();

@@ -5,9 +5,13 @@
 
 use std::collections::VecDeque;
 
+use bytes::Bytes;
 use raft::eraftpb::{ConfState, Entry, Snapshot};
 use raft::storage::{GetEntriesContext, RaftState, Storage};
 use raft::{Error, StorageError};
+
+/// So many bytes of entries are copied when their group falls asleep.
+const SMALL: usize = 4096;
 
 /// A group's entries, and the state that stands before them.
 pub(crate) struct Log {
@@ -53,9 +57,15 @@ impl Log {
         self.entries.extend(entries.iter().cloned());
     }
 
-    /// Keeps no room for entries to come.
+    /// Keeps no room for entries to come. Few bytes get memory of their own: they lie in a frame that came from a peer, of
+    /// which all the rest may be forgotten.
     pub(crate) fn shrink(&mut self) {
         self.entries.shrink_to_fit();
+        if self.bytes <= SMALL {
+            for entry in &mut self.entries {
+                entry.data = Bytes::copy_from_slice(&entry.data);
+            }
+        }
     }
 
     /// Forgets entries up to `index`. The caller has them in a durable state.

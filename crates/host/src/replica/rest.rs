@@ -61,6 +61,7 @@ impl<M: Machine> Replica<M> {
     fn fall_asleep(&mut self) {
         self.asleep = Some(Asleep { leader: self.leader_store(), digest: self.sleep_digest() });
         self.raft.rest();
+        self.machine.rest();
     }
 
     /// The leader says that the group may sleep. True only for who is exactly where it is; others stay awake, and

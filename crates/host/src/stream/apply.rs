@@ -6,7 +6,7 @@ use flotilla_jsapi::ErrorKind;
 use flotilla_mutation::{Mutation, is_on};
 use flotilla_raft::{Base, Entry};
 use flotilla_stream::{
-    ChangeError, ChangeOutcome, Record, SequenceRange, Stream, StreamChange, StreamCommand,
+    Applied, ChangeError, ChangeOutcome, Record, SequenceRange, Stream, StreamChange, StreamCommand,
 };
 
 use super::compare::Comparison;
@@ -60,6 +60,12 @@ impl Machine for StreamMachine {
 
     fn differs(&self) -> bool {
         self.comparison.differs()
+    }
+
+    fn rest(&mut self) {
+        self.applied = Applied::default();
+        self.queue.shrink_to_fit();
+        self.removed.shrink_to_fit();
     }
 
     fn take_lead(&mut self, _term: u64, cx: &mut Cx) {
