@@ -6,6 +6,7 @@
 //! the store's record.
 
 mod aside;
+mod awake;
 mod catchup;
 mod disown;
 mod early;
@@ -161,6 +162,8 @@ pub struct Shard {
     /// All groups whose time goes on, and perhaps some that are gone: so that nothing has to be done, or looked at, for
     /// those that sleep. A group wakes and falls asleep only in a turn in which it has something to do.
     awake: BTreeSet<GroupId>,
+    /// Streams with messages in their queues, and how many bytes.
+    queues: BTreeMap<GroupId, usize>,
     /// What waits for which WAL batch.
     tickets: VecDeque<(WalTicket, Vec<After>)>,
     next_ticket: u64,
@@ -287,6 +290,7 @@ impl Shard {
             random,
             out: Output::default(),
             wal: flotilla_disk::WalBatch::new(),
+            queued: 0,
             after: Vec::new(),
         };
         Self {
@@ -300,6 +304,7 @@ impl Shard {
             dirty: BTreeSet::new(),
             settled: BTreeSet::new(),
             awake: BTreeSet::new(),
+            queues: BTreeMap::new(),
             tickets: VecDeque::new(),
             next_ticket: 1,
             next_tick: now.mono,

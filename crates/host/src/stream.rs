@@ -8,6 +8,7 @@ mod answer;
 mod apply;
 mod checkpoint;
 mod compare;
+mod pace;
 mod publish;
 mod room;
 pub(crate) mod staging;
@@ -38,7 +39,8 @@ pub(crate) struct StreamMachine {
     pub(crate) segments: SegmentStore,
     /// Messages of clients that are not yet in an entry.
     queue: VecDeque<Inbound>,
-    queue_bytes: usize,
+    pub(crate) queue_bytes: usize,
+    pace: pace::Pace,
     /// What waits for the entry at an index to be applied, and the term it must have.
     pending: BTreeMap<u64, (u64, Owed)>,
     pending_bytes: usize,
@@ -67,8 +69,15 @@ pub(crate) struct StreamMachine {
 
 /// What is owed for an entry.
 enum Owed {
-    /// Acknowledgements: for each message of the batch where to, and the bytes of the entry.
-    Acks(Vec<Option<Bytes>>, usize),
+    /// Acknowledgements, of the messages of a batch.
+    Acks {
+        /// Where to, for each of them.
+        replies: Vec<Option<Bytes>>,
+        /// The bytes of the entry.
+        bytes: usize,
+        /// When it was proposed.
+        at: u64,
+    },
     /// The answer to a call.
     Answer(CallId),
     /// Nothing; the leader proposed it by itself.
@@ -89,6 +98,7 @@ impl StreamMachine {
             segments,
             queue: VecDeque::new(),
             queue_bytes: 0,
+            pace: pace::Pace::default(),
             pending: BTreeMap::new(),
             pending_bytes: 0,
             touched: false,

@@ -13,6 +13,8 @@ pub struct Thresholds {
     pub message: u64,
     /// Unflushed bytes at which a stream flushes by itself.
     pub stream_flush: usize,
+    /// The most bytes of messages that wait in the queues of all streams of a shard; beyond it they are refused.
+    pub queues: usize,
     /// The most bytes of a stream that are proposed and not yet applied; beyond it messages wait in its queue.
     pub stream_in_flight: usize,
     /// The most bytes of log that a stream's leader keeps in memory for a member that lives and lags.
@@ -30,13 +32,14 @@ pub struct Thresholds {
 }
 
 impl Default for Thresholds {
-    /// Messages of 1 MiB; flushes of 8 MiB; 16 MiB in flight; logs of 32 MiB, of 1 MiB for small states; bases of consumers
+    /// Messages of 1 MiB; flushes of 8 MiB; queues of 256 MiB; 16 MiB in flight; logs of 32 MiB, of 1 MiB for small states; bases of consumers
     /// after 64 KiB, of meta after 4 MiB; checks of 4 MiB a second, and a round a day at most.
     fn default() -> Self {
         Self {
             segments: SegmentOptions::default(),
             message: 1 << 20,
             stream_flush: 8 << 20,
+            queues: 256 << 20,
             stream_in_flight: 16 << 20,
             stream_log: 32 << 20,
             small_log: 1 << 20,

@@ -96,6 +96,8 @@ pub(crate) struct Cx {
     pub(crate) random: Random,
     pub(crate) out: Output,
     pub(crate) wal: WalBatch,
+    /// Bytes of messages in the queues of all streams, as of the end of the last turn.
+    pub(crate) queued: usize,
     /// What waits for this turn's batch to be synced.
     pub(crate) after: Vec<After>,
 }

@@ -86,8 +86,10 @@ impl JetStream {
     /// Whether this server may beat: its shards turn and its disk writes.
     #[must_use]
     pub fn is_lively(&self) -> bool {
+        // A slow disk moves: what waits in the log waits for what came before.
         let waits = self.writer.oldest_queued_since().map_or(Duration::ZERO, |at| at.elapsed());
-        self.shards.busy_for() < HUNG && waits < HUNG && self.failure().is_none()
+        let stands = waits.min(self.writer.last_finished().elapsed());
+        self.shards.busy_for() < HUNG && stands < HUNG && self.failure().is_none()
     }
 
     /// What this server holds; counted once a second at most.

@@ -5,7 +5,9 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind, IoSlice};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
+use std::time::{Duration, Instant};
 
 use flotilla_disk::{Disk, DiskError, FileId, LOG_DIR};
 use rustix::fs::{FlockOperation, flock, statvfs};
@@ -18,6 +20,12 @@ const MAX_PARTS: usize = 1024;
 /// Parts that are smaller than this, on average, are copied to pieces of that size. These stay in a processor's cache.
 const SMALL: usize = 2048;
 const PIECE: usize = 256 << 10;
+/// A sync that took longer shows that the disk is slow. What is written in the background goes to it in small pieces then,
+/// each by itself: all of it at once would be before whatever the log writes meanwhile.
+const SLOW: Duration = Duration::from_millis(250);
+const SLOW_PIECE: usize = 64 << 10;
+/// A piece that took no longer shows that it is slow no more.
+const QUICK: Duration = Duration::from_millis(5);
 const LOCK: &str = "lock";
 
 /// A [`Disk`] on real files. It holds an exclusive lock on the directory as long as it lives, so that two servers
@@ -26,6 +34,7 @@ const LOCK: &str = "lock";
 pub struct FileDisk {
     root: PathBuf,
     files: RwLock<Table>,
+    is_slow: AtomicBool,
     /// Locked; the system unlocks it when the process ends, however that is.
     _lock: File,
 }
@@ -56,7 +65,10 @@ impl FileDisk {
         let opened = OpenOptions::new().write(true).create(true).truncate(false).open(&path);
         let lock = opened.map_err(|e| failed("open", &shown, &e))?;
         match flock(&lock, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => Ok(Self { root, files: RwLock::default(), _lock: lock }),
+            Ok(()) => {
+                let (files, is_slow) = (RwLock::default(), AtomicBool::new(false));
+                Ok(Self { root, files, is_slow, _lock: lock })
+            }
             Err(rustix::io::Errno::WOULDBLOCK) => Err(DiskError::Locked { path: shown }),
             Err(error) => Err(failed("lock", &shown, &error.into())),
         }
@@ -89,6 +101,20 @@ impl FileDisk {
         let id = FileId(table.next);
         table.open.insert(id, Arc::new(Opened { file, direct, path: path.to_owned() }));
         id
+    }
+
+    /// Writes piece by piece, each of which is on the disk before the next one begins.
+    fn write_slowly(&self, file: &File, mut offset: u64, parts: &[IoSlice<'_>]) -> io::Result<()> {
+        in_pieces(parts, SLOW_PIECE, |piece| {
+            let began = Instant::now();
+            write_piece(file, offset, piece)?;
+            offset += piece.len() as u64;
+            file.sync_data()?;
+            if began.elapsed() < QUICK {
+                self.is_slow.store(false, Ordering::Relaxed);
+            }
+            Ok(())
+        })
     }
 
     fn done(
@@ -201,13 +227,21 @@ impl Disk for FileDisk {
     ) -> Result<(), DiskError> {
         let opened = self.opened(file, "write")?;
         let written = opened.direct.as_ref().and_then(|direct| direct.write(offset, parts));
-        let written = written.unwrap_or_else(|| write_full(&opened.file, offset, parts));
+        let written = written.unwrap_or_else(|| match self.is_slow.load(Ordering::Relaxed) {
+            true => self.write_slowly(&opened.file, offset, parts),
+            false => write_full(&opened.file, offset, parts),
+        });
         self.done("write", &opened.path, written)
     }
 
     fn sync_data(&self, file: FileId) -> Result<(), DiskError> {
         let opened = self.opened(file, "sync")?;
-        self.done("sync", &opened.path, opened.file.sync_data())
+        let began = Instant::now();
+        let synced = opened.file.sync_data();
+        if began.elapsed() > SLOW {
+            self.is_slow.store(true, Ordering::Relaxed);
+        }
+        self.done("sync", &opened.path, synced)
     }
 
     fn len(&self, file: FileId) -> Result<u64, DiskError> {

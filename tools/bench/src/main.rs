@@ -9,6 +9,7 @@ mod failover;
 mod groups;
 mod processes;
 mod report;
+mod slow_disk;
 
 use std::fs;
 use std::path::PathBuf;
@@ -127,6 +128,16 @@ async fn measure(arguments: &Arguments, flavour: Flavour) -> (Vec<(String, Figur
             let mut cluster = start(flavour).await?;
             let figures = groups::measure(&mut cluster, arguments.streams).await?;
             measured.push((groups::NAME.to_owned(), figures));
+            cluster.kill_all().await
+        }
+        .await;
+    }
+    // Only if asked for: it needs root.
+    if result.is_ok() && arguments.only.iter().any(|text| slow_disk::NAME.contains(text)) {
+        result = async {
+            let mut cluster = start(flavour).await?;
+            let figures = slow_disk::measure(&cluster).await?;
+            measured.push((slow_disk::NAME.to_owned(), figures));
             cluster.kill_all().await
         }
         .await;

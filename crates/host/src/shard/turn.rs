@@ -11,7 +11,7 @@ use crate::notice::Notice;
 use crate::replica::{FLOWING, Replica};
 use crate::request::{Answer, Request};
 use crate::stream::StreamMachine;
-use crate::time::{Now, TICK};
+use crate::time::Now;
 use crate::turn::{After, Output, WalTicket};
 
 impl Shard {
@@ -190,27 +190,6 @@ impl Shard {
         }
     }
 
-    fn run_ticks(&mut self) {
-        if self.cx.now.mono < self.next_tick {
-            return;
-        }
-        // A turn that comes late ticks once: time that the shard did not live through does not count against
-        // anybody.
-        self.next_tick = self.cx.now.mono + TICK;
-        for group in self.awake.clone() {
-            // Also if it is gone, or was woken and has nothing to do: it is noted anew how it is.
-            self.dirty.insert(group);
-            let replica = self.replicas.get_mut(group).filter(|replica| replica.is_awake());
-            let ticked = replica.map(|replica| replica.tick(&mut self.cx));
-            self.check(group, ticked.unwrap_or(Ok(())));
-        }
-        self.exchange_digests();
-        self.retry_catchup();
-        self.ask_ids();
-        self.retry_mending();
-        self.retry_repairs();
-    }
-
     /// Works until nothing in this turn leads to more work in it.
     fn settle(&mut self) {
         for _ in 0..64 {
@@ -224,22 +203,6 @@ impl Shard {
                 self.check(group, settled);
             }
         }
-    }
-
-    /// Notes which of the groups that had something to do are awake now.
-    fn note_awake(&mut self) {
-        self.settled.append(&mut self.dirty.clone());
-        for group in std::mem::take(&mut self.settled) {
-            if self.replicas.get(group).is_some_and(|replica| replica.is_awake()) {
-                self.awake.insert(group);
-            } else {
-                self.awake.remove(&group);
-            }
-        }
-        debug_assert!(
-            self.replicas.iter().all(|(group, r)| !r.is_awake() || self.awake.contains(&group)),
-            "a group's time does not go on although it is awake"
-        );
     }
 
     fn settle_group(&mut self, group: GroupId) -> Result<(), Poisoned> {

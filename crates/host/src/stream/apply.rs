@@ -39,7 +39,11 @@ impl Machine for StreamMachine {
         self.remove(&applied, entry.index);
         if let Some(owed) = self.settle(entry, leads, cx) {
             match owed {
-                Owed::Acks(replies, _) => self.acknowledge(replies, &applied.outcomes, cx),
+                Owed::Acks { replies, bytes, at } => {
+                    let most = cx.thresholds.stream_in_flight;
+                    self.pace.committed(bytes, at, cx.now.mono, most);
+                    self.acknowledge(replies, &applied.outcomes, cx);
+                }
                 Owed::Answer(call) => {
                     let answer = applied.change.as_ref().map_or(Answer::Done, change_answer);
                     cx.out.answers.push((call, answer));
@@ -139,7 +143,7 @@ impl StreamMachine {
         let mut owed = None;
         while let Some(first) = self.pending.first_entry().filter(|p| *p.key() <= entry.index) {
             let (index, (term, this)) = first.remove_entry();
-            if let Owed::Acks(_, bytes) = &this {
+            if let Owed::Acks { bytes, .. } = &this {
                 self.pending_bytes = self.pending_bytes.saturating_sub(*bytes);
             }
             let ours = term == entry.term && leads;

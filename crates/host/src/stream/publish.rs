@@ -48,7 +48,8 @@ impl Replica<StreamMachine> {
         }
         self.wake();
         for message in messages {
-            if self.machine.queue_bytes > QUEUE_BYTES {
+            let all = cx.queued.saturating_add(self.machine.queue_bytes);
+            if self.machine.queue_bytes > QUEUE_BYTES || all > cx.thresholds.queues {
                 self.machine.refuse(message.reply, ErrorKind::StreamTooManyRequests, cx);
                 continue;
             }
@@ -64,7 +65,7 @@ impl Replica<StreamMachine> {
             return self.refuse_queue(cx);
         }
         while !self.machine.queue.is_empty()
-            && self.machine.pending_bytes < cx.thresholds.stream_in_flight
+            && self.machine.pending_bytes < self.machine.pace.limit(cx.thresholds.stream_in_flight)
             && self.serves()
         {
             let batch = self.machine.take_batch();
@@ -75,7 +76,8 @@ impl Replica<StreamMachine> {
                 Ok((index, term)) => {
                     let replies = taken.into_iter().map(|m| m.reply).collect();
                     self.machine.pending_bytes += size;
-                    self.machine.pending.insert(index, (term, Owed::Acks(replies, size)));
+                    let owed = Owed::Acks { replies, bytes: size, at: cx.now.mono };
+                    self.machine.pending.insert(index, (term, owed));
                 }
                 Err(ProposeError::NotLeader | ProposeError::Poisoned(_)) => {
                     self.machine.forget_queue();
@@ -97,11 +99,12 @@ struct Batch {
 
 impl StreamMachine {
     fn take_batch(&mut self) -> Batch {
-        let mut builder = PublishBatchBuilder::with_capacity(self.queue_bytes.min(ENTRY_BYTES));
+        let most = self.pace.limit(ENTRY_BYTES);
+        let mut builder = PublishBatchBuilder::with_capacity(self.queue_bytes.min(most));
         let mut taken = VecDeque::new();
         while let Some(message) = self.queue.pop_front() {
-            let full = builder.len() == ENTRY_MESSAGES
-                || builder.encoded_size() + message.len() > ENTRY_BYTES;
+            let full =
+                builder.len() == ENTRY_MESSAGES || builder.encoded_size() + message.len() > most;
             if full && !builder.is_empty() {
                 self.queue.push_front(message);
                 break;

@@ -225,6 +225,7 @@ fn small() -> WorldOptions {
             block_size: 1 << 10,
         },
         stream_flush: 2 << 10,
+        queues: 1 << 20,
         stream_in_flight: 32 << 10,
         stream_log: 4 << 10,
         small_log: 1 << 10,
