@@ -340,6 +340,53 @@ fn a_replica_is_replaced_through_a_learner_and_a_joint_configuration() {
     assert_eq!(after.store_of(gone), None);
 }
 
+/// Delivers and syncs without letting time pass: no beat tells anything.
+fn settle_at_once(cluster: &mut Cluster) {
+    let ids: Vec<ReplicaId> = cluster.nodes.keys().copied().collect();
+    for _ in 0..100 {
+        for id in &ids {
+            cluster.drive(*id);
+            cluster.sync(*id, 100);
+        }
+        while !cluster.wire.is_empty() {
+            cluster.step(0);
+        }
+    }
+}
+
+#[test]
+fn members_hear_what_is_committed_with_the_next_entry_or_when_they_are_told() {
+    let mut cluster = Cluster::new(&[1, 2, 3], 7);
+    cluster.settle(60);
+    let leader = cluster.leader().unwrap();
+    let at = |cluster: &Cluster| {
+        let others = cluster.nodes.values().filter(|n| n.group.id() != leader);
+        others.map(|n| n.group.commit()).collect::<Vec<u64>>()
+    };
+    let before = cluster.nodes[&leader].group.commit();
+    assert_eq!(at(&cluster), [before; 2]);
+    cluster.propose(leader, "one".into());
+    settle_at_once(&mut cluster);
+    let group = &cluster.nodes[&leader].group;
+    assert!(group.commit() == before + 1 && group.owes_commit());
+    assert_eq!(at(&cluster), [before; 2], "nobody was told");
+
+    cluster.propose(leader, "two".into());
+    settle_at_once(&mut cluster);
+    assert_eq!(at(&cluster), [before + 1; 2], "the next entry tells of the one before");
+
+    cluster.nodes.get_mut(&leader).unwrap().group.tell_commit().unwrap();
+    settle_at_once(&mut cluster);
+    assert_eq!(at(&cluster), [before + 2; 2]);
+    assert!(!cluster.nodes[&leader].group.owes_commit());
+
+    // And beats tell it, if nothing else does.
+    cluster.propose(leader, "three".into());
+    settle_at_once(&mut cluster);
+    cluster.settle(10);
+    assert_eq!(at(&cluster), [before + 3; 2]);
+}
+
 #[test]
 fn a_leader_does_not_remove_itself() {
     let mut cluster = Cluster::new(&[1, 2, 3], 3);

@@ -23,7 +23,7 @@ use flotilla_stream::{
 pub(crate) use server::ROOM;
 use server::Server;
 
-/// How long a step of the world is.
+/// How long a step of the world is, unless a test wants shorter ones.
 const STEP: u64 = 5 * MILLISECOND;
 /// How often servers hear of each other.
 const BEAT: u64 = 100 * MILLISECOND;
@@ -34,6 +34,8 @@ pub(crate) struct World {
     links: BTreeMap<(StoreId, StoreId), VecDeque<Bytes>>,
     cut: Vec<(StoreId, StoreId)>,
     pub(crate) now: u64,
+    /// How long a step is.
+    pub(crate) step: u64,
     /// How long a sync takes, in nanoseconds.
     pub(crate) sync_time: u64,
     next_beat: u64,
@@ -139,6 +141,7 @@ impl World {
             links: BTreeMap::new(),
             cut: Vec::new(),
             now: 1_000_000_000,
+            step: STEP,
             sync_time: 0,
             next_beat: 0,
             next_call: 1,
@@ -288,7 +291,7 @@ impl World {
     pub(crate) fn run(&mut self, millis: u64) {
         let end = self.now + millis * MILLISECOND;
         while self.now < end {
-            self.now += STEP;
+            self.now += self.step;
             self.beat();
             self.deliver();
             for store in self.stores() {
