@@ -49,7 +49,7 @@ fn groups_that_sleep_sleep_on_without_a_member_and_are_whole_again_with_it() {
 fn a_new_group_is_led_without_waiting_for_a_tick() {
     let (mut world, _) = cluster(72);
     world.step = flotilla_host::MILLISECOND;
-    let mut waited = |group: GroupId, world: &mut World| {
+    let waited = |group: GroupId, world: &mut World| {
         let began = world.now;
         while !world.leaders.contains_key(&group) {
             world.run(1);
