@@ -71,10 +71,12 @@ impl State {
         if self.hold { self.own > 0 } else { !self.inputs.is_empty() }
     }
 
-    /// Whether something waits, and it is little.
+    /// Whether something waits, and it is little, and so will be the turn: what is due with time goes through all groups, or
+    /// to the disk.
     fn is_little(&self) -> bool {
         let bytes = self.bytes + self.bundle_bytes;
-        !self.hold && (1..=LITTLE).contains(&self.inputs.len()) && bytes <= LITTLE_BYTES
+        let is_due = self.deadline.is_some_and(|at| at <= Instant::now());
+        !self.hold && !is_due && (1..=LITTLE).contains(&self.inputs.len()) && bytes <= LITTLE_BYTES
     }
 }
 

@@ -48,6 +48,7 @@ struct Table {
 #[derive(Debug)]
 struct Opened {
     file: File,
+    is_log: bool,
     /// The way past the page cache, for files of the log.
     direct: Option<Direct>,
     path: String,
@@ -99,7 +100,7 @@ impl FileDisk {
         let mut table = self.files.write().unwrap_or_else(PoisonError::into_inner);
         table.next += 1;
         let id = FileId(table.next);
-        table.open.insert(id, Arc::new(Opened { file, direct, path: path.to_owned() }));
+        table.open.insert(id, Arc::new(Opened { file, is_log, direct, path: path.to_owned() }));
         id
     }
 
@@ -227,7 +228,8 @@ impl Disk for FileDisk {
     ) -> Result<(), DiskError> {
         let opened = self.opened(file, "write")?;
         let written = opened.direct.as_ref().and_then(|direct| direct.write(offset, parts));
-        let written = written.unwrap_or_else(|| match self.is_slow.load(Ordering::Relaxed) {
+        let slowly = !opened.is_log && self.is_slow.load(Ordering::Relaxed);
+        let written = written.unwrap_or_else(|| match slowly {
             true => self.write_slowly(&opened.file, offset, parts),
             false => write_full(&opened.file, offset, parts),
         });

@@ -297,6 +297,8 @@ impl Shard {
         let led: Vec<GroupId> =
             self.replicas.iter().filter(|(_, r)| serving(*r)).map(|(g, _)| g).collect();
         for group in led {
+            // It wakes for that, if it sleeps.
+            self.dirty.insert(group);
             if group == GroupId::META
                 && let Some(meta) = &mut self.replicas.meta
             {

@@ -1,5 +1,6 @@
 //! Groups at rest, and groups that begin.
 
+use flotilla_host::Input;
 use flotilla_raft::{GroupId, StoreId};
 
 use super::world::World;
@@ -68,4 +69,16 @@ fn a_new_group_is_led_without_waiting_for_a_tick() {
     all.sort_unstable();
     assert!(all[all.len() - 1] <= 15 * flotilla_host::MILLISECOND, "{all:?}");
     assert!(acknowledged(&world).is_empty());
+}
+
+/// A server that stops on purpose hands over what it leads, groups that sleep as well as others.
+#[test]
+fn a_server_that_leaves_hands_over_groups_that_sleep() {
+    let (mut world, first) = cluster(73);
+    world.run(10_000);
+    let leader = world.leaders[&first].1;
+    assert_eq!(awake(&world, leader), 0);
+    world.give(leader, Input::HandOver);
+    world.run(1_000);
+    assert_ne!(world.leaders[&first].1, leader);
 }

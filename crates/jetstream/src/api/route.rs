@@ -124,4 +124,6 @@ async fn pull(context: &Context, request: &ApiRequest, stream: &str, consumer: &
     if !is_current || context.ingest.pull(&message, stream, consumer) == Fate::Unknown {
         context.ingest.nobody(&message);
     }
+    // It came alone, long after the batch in which its client sent it.
+    context.ingest.settle();
 }
