@@ -21,7 +21,7 @@ use crate::turn::{After, Cx, Leading};
 use reads::Reads;
 
 pub(crate) use lead::FLOWING;
-pub(crate) use rest::Asleep;
+pub(crate) use rest::{Asleep, has_quorum};
 
 /// How every group runs: with ticks of 50 ms, a follower waits 1 s for its leader and a leader speaks every 200 ms.
 pub(crate) const OPTIONS: Options = Options {

@@ -67,6 +67,16 @@ impl State {
         has_room
     }
 
+    fn put(&mut self, input: Input) -> bool {
+        let foreign = is_foreign(&input);
+        if self.closed || (foreign && self.inputs.len() >= LIMIT) || !self.has_room(&input) {
+            return false;
+        }
+        self.own += usize::from(!foreign);
+        self.inputs.push(input);
+        true
+    }
+
     fn has_some(&self) -> bool {
         if self.hold { self.own > 0 } else { !self.inputs.is_empty() }
     }
@@ -93,23 +103,17 @@ impl Inbox {
 
     /// Adds an input, and wakes the shard's thread. Returns whether it was taken.
     pub(crate) fn push(&self, input: Input) -> bool {
-        let taken = self.put(input);
+        let mut state = self.lock();
+        let taken = state.put(input);
         if taken {
-            self.wake_thread(&mut self.lock());
+            self.wake_thread(&mut state);
         }
         taken
     }
 
     /// Adds an input, quietly. Returns whether it was taken.
     pub(crate) fn put(&self, input: Input) -> bool {
-        let mut state = self.lock();
-        let foreign = is_foreign(&input);
-        if state.closed || (foreign && state.inputs.len() >= LIMIT) || !state.has_room(&input) {
-            return false;
-        }
-        state.own += usize::from(!foreign);
-        state.inputs.push(input);
-        true
+        self.lock().put(input)
     }
 
     fn wake_thread(&self, state: &mut State) {

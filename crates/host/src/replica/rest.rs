@@ -1,7 +1,7 @@
 //! Sleep and wake of one group.
 
 use flotilla_mutation::{Mutation, is_on};
-use flotilla_raft::{ReplicaId, Role, StoreId};
+use flotilla_raft::{Membership, ReplicaId, Role, StoreId};
 
 use super::{Machine, Replica};
 use crate::bundle::{Say, Sleep};
@@ -15,6 +15,18 @@ pub(crate) struct Asleep {
     pub(crate) leader: Option<StoreId>,
     /// What both sides of a sleeping group agree on, as a number.
     pub(crate) digest: u64,
+}
+
+/// Whether a member's server is dead.
+fn is_dead(member: ReplicaId, membership: &Membership, cx: &Cx) -> bool {
+    let dead = |store: StoreId| store != cx.store && cx.peers.is_dead(store);
+    membership.store_of(member).is_none_or(dead)
+}
+
+/// Whether more than half of a group's voters are on servers that live.
+pub(crate) fn has_quorum(membership: &Membership, cx: &Cx) -> bool {
+    let alive = membership.voters.iter().filter(|r| !is_dead(**r, membership, cx)).count();
+    2 * alive > membership.voters.len()
 }
 
 impl<M: Machine> Replica<M> {
@@ -33,13 +45,9 @@ impl<M: Machine> Replica<M> {
     /// excused, as long as the living ones are a quorum; their return wakes the group.
     pub(super) fn try_sleep(&mut self, cx: &mut Cx) {
         let membership = self.raft.membership();
-        let dead = |s: StoreId| s != cx.store && cx.peers.is_dead(s);
-        let is_dead = |r: ReplicaId| membership.store_of(r).is_none_or(dead);
-        let alive = membership.voters.iter().filter(|r| !is_dead(**r)).count();
-        if 2 * alive <= membership.voters.len()
-            || !self.reads.is_idle()
-            || !self.raft.is_settled(is_dead)
-        {
+        let is_dead = |r: ReplicaId| is_dead(r, membership, cx);
+        let is_quiet = self.reads.is_idle() && self.raft.is_settled(is_dead);
+        if !has_quorum(membership, cx) || !is_quiet {
             return;
         }
         let sleep = Sleep {

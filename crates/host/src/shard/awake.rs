@@ -40,7 +40,7 @@ impl Shard {
 
     /// Notes which of the groups that had something to do are awake now, and what waits in their queues.
     pub(super) fn note_awake(&mut self) {
-        self.settled.append(&mut self.dirty.clone());
+        self.settled.extend(&self.dirty);
         for group in std::mem::take(&mut self.settled) {
             self.note_queue(group);
             if self.replicas.get(group).is_some_and(|replica| replica.is_awake()) {

@@ -8,7 +8,7 @@ use super::Shard;
 use crate::bundle::{Digest, Digests, Say, Unknown};
 use crate::notice::Notice;
 use crate::peers::PeerChange;
-use crate::replica::Asleep;
+use crate::replica::{Asleep, has_quorum};
 use crate::time::SECOND;
 
 /// Ticks over which the members of a group spread their campaigns when their leader's server died.
@@ -235,9 +235,11 @@ impl Shard {
         }
         for group in self.groups_with(store) {
             let Some(replica) = self.replicas.get(group) else { continue };
-            let led_there = replica.asleep().is_some_and(|asleep| asleep.leader == Some(store));
-            let sleeps_on = !replica.is_awake() && !led_there && !has_returned;
-            if sleeps_on && (replica.raft().role() != Role::Leader || self.has_quorum(replica)) {
+            let raft = replica.raft();
+            let may_sleep_on =
+                raft.role() != Role::Leader || has_quorum(raft.membership(), &self.cx);
+            let led_elsewhere = replica.asleep().is_some_and(|asleep| asleep.leader != Some(store));
+            if !has_returned && led_elsewhere && may_sleep_on {
                 continue;
             }
             self.wake(group);
@@ -258,16 +260,6 @@ impl Shard {
                 replica.be_eager(JITTER, &mut self.cx);
             }
         }
-    }
-
-    /// Whether more than half of a group's voters are on servers that live.
-    fn has_quorum(&self, replica: &dyn super::replicas::Driven) -> bool {
-        let membership = replica.raft().membership();
-        let lives = |r: &&ReplicaId| {
-            let store = membership.store_of(**r);
-            store.is_some_and(|s| s == self.cx.store || !self.cx.peers.is_dead(s))
-        };
-        2 * membership.voters.iter().filter(lives).count() > membership.voters.len()
     }
 
     /// What was on its way to a store is lost. Nothing is on its way between the members of a group that sleeps, or they are
