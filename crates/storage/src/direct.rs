@@ -38,12 +38,8 @@ impl Direct {
         if !in_blocks || self.refused.load(Ordering::Relaxed) {
             return None;
         }
-        let mut at = offset;
-        let written = in_pieces(parts, PIECE, |piece| {
-            write_piece(&self.file, at, piece)?;
-            at += piece.len() as u64;
-            Ok(())
-        });
+        let written =
+            in_pieces(offset, parts, PIECE, |at, piece| write_piece(&self.file, at, piece));
         match written {
             Err(error) if error.kind() == ErrorKind::InvalidInput => {
                 self.refused.store(true, Ordering::Relaxed);

@@ -105,11 +105,10 @@ impl FileDisk {
     }
 
     /// Writes piece by piece, each of which is on the disk before the next one begins.
-    fn write_slowly(&self, file: &File, mut offset: u64, parts: &[IoSlice<'_>]) -> io::Result<()> {
-        in_pieces(parts, SLOW_PIECE, |piece| {
+    fn write_slowly(&self, file: &File, offset: u64, parts: &[IoSlice<'_>]) -> io::Result<()> {
+        in_pieces(offset, parts, SLOW_PIECE, |at, piece| {
             let began = Instant::now();
-            write_piece(file, offset, piece)?;
-            offset += piece.len() as u64;
+            write_piece(file, at, piece)?;
             file.sync_data()?;
             if began.elapsed() < QUICK {
                 self.is_slow.store(false, Ordering::Relaxed);
@@ -170,11 +169,7 @@ fn read_full(file: &File, mut offset: u64, mut buf: &mut [u8]) -> io::Result<usi
 /// Writes all parts, in as few calls as the system allows. Small ones are put together first.
 fn write_full(file: &File, mut offset: u64, parts: &[IoSlice<'_>]) -> io::Result<()> {
     if parts.len() > 1 && length(parts) / parts.len() < SMALL {
-        return in_pieces(parts, PIECE, |piece| {
-            write_piece(file, offset, piece)?;
-            offset += piece.len() as u64;
-            Ok(())
-        });
+        return in_pieces(offset, parts, PIECE, |at, piece| write_piece(file, at, piece));
     }
     let mut parts = parts.to_vec();
     let mut left = &mut parts[..];

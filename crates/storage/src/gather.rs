@@ -17,11 +17,13 @@ pub(crate) fn length(parts: &[IoSlice<'_>]) -> usize {
     parts.iter().map(|part| part.len()).sum()
 }
 
-/// Gives `parts` to `write`, one behind the other, in pieces of `size` bytes, of which the last one may be smaller.
+/// Gives `parts` to `write`, one behind the other, in pieces of `size` bytes, of which the last one may be smaller, and each
+/// with where it belongs if the first part belongs at `offset`.
 pub(crate) fn in_pieces(
+    mut offset: u64,
     parts: &[IoSlice<'_>],
     size: usize,
-    mut write: impl FnMut(&[u8]) -> io::Result<()>,
+    mut write: impl FnMut(u64, &[u8]) -> io::Result<()>,
 ) -> io::Result<()> {
     BUFFER.with_borrow_mut(|buffer| {
         let size = size.min(length(parts));
@@ -38,12 +40,12 @@ pub(crate) fn in_pieces(
                 room[filled..filled + taken].copy_from_slice(now);
                 (filled, part) = (filled + taken, later);
                 if filled == size {
-                    write(room)?;
-                    filled = 0;
+                    write(offset, room)?;
+                    (offset, filled) = (offset + size as u64, 0);
                 }
             }
         }
-        if filled > 0 { write(&room[..filled]) } else { Ok(()) }
+        if filled > 0 { write(offset, &room[..filled]) } else { Ok(()) }
     })
 }
 
@@ -67,7 +69,8 @@ mod tests {
                 left = rest;
             }
             let mut written = Vec::new();
-            in_pieces(&parts, size, |piece| {
+            in_pieces(7, &parts, size, |offset, piece| {
+                assert_eq!(offset, 7 + written.len() as u64);
                 assert_eq!(piece.as_ptr().align_offset(BLOCK), 0);
                 assert!((1..=size).contains(&piece.len()));
                 assert_eq!(written.len() % size, 0, "only the last one is smaller");
