@@ -6,7 +6,7 @@ use std::io::{self, ErrorKind, IoSlice};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use flotilla_disk::{Disk, DiskError, FileId, LOG_DIR};
@@ -20,6 +20,8 @@ const MAX_PARTS: usize = 1024;
 /// Parts that are smaller than this, on average, are copied to pieces of that size. These stay in a processor's cache.
 const SMALL: usize = 2048;
 const PIECE: usize = 256 << 10;
+/// What is not the log's goes past the page cache if it is not less than this.
+const LARGE: usize = 256 << 10;
 /// A sync that took longer shows that the disk is slow. What is written in the background goes to it in small pieces then,
 /// each by itself: all of it at once would be before whatever the log writes meanwhile.
 const SLOW: Duration = Duration::from_millis(250);
@@ -49,9 +51,20 @@ struct Table {
 struct Opened {
     file: File,
     is_log: bool,
-    /// The way past the page cache, for files of the log.
-    direct: Option<Direct>,
-    path: String,
+    path: PathBuf,
+    name: String,
+    /// The way past the page cache, once it was wanted.
+    direct: OnceLock<Option<Direct>>,
+}
+
+impl Opened {
+    /// The way past the page cache for a write of so many bytes, if it is to go there.
+    fn direct(&self, bytes: usize) -> Option<&Direct> {
+        if !self.is_log && bytes < LARGE {
+            return None;
+        }
+        self.direct.get_or_init(|| Direct::open(&self.path, &self.file)).as_ref()
+    }
 }
 
 impl FileDisk {
@@ -96,11 +109,11 @@ impl FileDisk {
 
     fn enter(&self, file: File, path: &str) -> FileId {
         let is_log = path.strip_prefix(LOG_DIR).is_some_and(|rest| rest.starts_with('/'));
-        let direct = is_log.then(|| Direct::open(&self.at(path))).flatten();
+        let (direct, name) = (OnceLock::new(), path.to_owned());
         let mut table = self.files.write().unwrap_or_else(PoisonError::into_inner);
         table.next += 1;
         let id = FileId(table.next);
-        table.open.insert(id, Arc::new(Opened { file, is_log, direct, path: path.to_owned() }));
+        table.open.insert(id, Arc::new(Opened { file, is_log, path: self.at(path), name, direct }));
         id
     }
 
@@ -212,7 +225,7 @@ impl Disk for FileDisk {
 
     fn read_at(&self, file: FileId, offset: u64, buf: &mut [u8]) -> Result<usize, DiskError> {
         let opened = self.opened(file, "read")?;
-        read_full(&opened.file, offset, buf).map_err(|e| failed("read", &opened.path, &e))
+        read_full(&opened.file, offset, buf).map_err(|e| failed("read", &opened.name, &e))
     }
 
     fn write_vectored_at(
@@ -222,13 +235,14 @@ impl Disk for FileDisk {
         parts: &[IoSlice<'_>],
     ) -> Result<(), DiskError> {
         let opened = self.opened(file, "write")?;
-        let written = opened.direct.as_ref().and_then(|direct| direct.write(offset, parts));
-        let slowly = !opened.is_log && self.is_slow.load(Ordering::Relaxed);
-        let written = written.unwrap_or_else(|| match slowly {
-            true => self.write_slowly(&opened.file, offset, parts),
-            false => write_full(&opened.file, offset, parts),
-        });
-        self.done("write", &opened.path, written)
+        let written = if !opened.is_log && self.is_slow.load(Ordering::Relaxed) {
+            self.write_slowly(&opened.file, offset, parts)
+        } else if let Some(direct) = opened.direct(length(parts)) {
+            direct.write(&opened.file, offset, parts)
+        } else {
+            write_full(&opened.file, offset, parts)
+        };
+        self.done("write", &opened.name, written)
     }
 
     fn sync_data(&self, file: FileId) -> Result<(), DiskError> {
@@ -238,18 +252,18 @@ impl Disk for FileDisk {
         if began.elapsed() > SLOW {
             self.is_slow.store(true, Ordering::Relaxed);
         }
-        self.done("sync", &opened.path, synced)
+        self.done("sync", &opened.name, synced)
     }
 
     fn len(&self, file: FileId) -> Result<u64, DiskError> {
         let opened = self.opened(file, "len")?;
-        let metadata = opened.file.metadata().map_err(|e| failed("len", &opened.path, &e))?;
+        let metadata = opened.file.metadata().map_err(|e| failed("len", &opened.name, &e))?;
         Ok(metadata.len())
     }
 
     fn truncate(&self, file: FileId, len: u64) -> Result<(), DiskError> {
         let opened = self.opened(file, "truncate")?;
-        self.done("truncate", &opened.path, opened.file.set_len(len))
+        self.done("truncate", &opened.name, opened.file.set_len(len))
     }
 
     fn rename(&self, from: &str, to: &str) -> Result<(), DiskError> {

@@ -17,8 +17,9 @@ pub(crate) fn length(parts: &[IoSlice<'_>]) -> usize {
     parts.iter().map(|part| part.len()).sum()
 }
 
-/// Gives `parts` to `write`, one behind the other, in pieces of `size` bytes, of which the last one may be smaller, and each
-/// with where it belongs if the first part belongs at `offset`.
+/// Gives `parts` to `write`, one behind the other, in pieces of at most `size` bytes, whole blocks, and each with where it belongs
+/// if the first part belongs at `offset`. All but the last one end with a block of the file; if `offset` is within a block,
+/// what belongs there is a piece by itself.
 pub(crate) fn in_pieces(
     mut offset: u64,
     parts: &[IoSlice<'_>],
@@ -26,12 +27,14 @@ pub(crate) fn in_pieces(
     mut write: impl FnMut(u64, &[u8]) -> io::Result<()>,
 ) -> io::Result<()> {
     BUFFER.with_borrow_mut(|buffer| {
-        let size = size.min(length(parts));
-        if buffer.len() < size + BLOCK {
-            buffer.resize(size + BLOCK, 0);
+        let largest = size.min(length(parts));
+        if buffer.len() < largest + BLOCK {
+            buffer.resize(largest + BLOCK, 0);
         }
         let start = buffer.as_ptr().align_offset(BLOCK).min(BLOCK);
-        let room = &mut buffer[start..start + size];
+        let room = &mut buffer[start..start + largest];
+        let within = (offset % BLOCK as u64) as usize;
+        let mut size = if within == 0 { largest } else { largest.min(BLOCK - within) };
         let mut filled = 0;
         for mut part in parts.iter().map(|part| &part[..]) {
             while !part.is_empty() {
@@ -40,8 +43,8 @@ pub(crate) fn in_pieces(
                 room[filled..filled + taken].copy_from_slice(now);
                 (filled, part) = (filled + taken, later);
                 if filled == size {
-                    write(offset, room)?;
-                    (offset, filled) = (offset + size as u64, 0);
+                    write(offset, &room[..size])?;
+                    (offset, filled, size) = (offset + size as u64, 0, largest);
                 }
             }
         }
@@ -57,8 +60,9 @@ mod tests {
     proptest! {
         #[test]
         fn pieces_are_the_parts_and_begin_at_blocks(
-            lengths in prop::collection::vec(0_usize..5_000, 0..12),
-            size in 1_usize..10_000,
+            lengths in prop::collection::vec(0_usize..15_000, 0..12),
+            offset in 0_u64..10_000,
+            blocks in 1_usize..4,
         ) {
             let bytes: Vec<u8> = (0..lengths.iter().sum()).map(|n: usize| (n % 251) as u8).collect();
             let mut left = &bytes[..];
@@ -69,12 +73,14 @@ mod tests {
                 left = rest;
             }
             let mut written = Vec::new();
-            in_pieces(7, &parts, size, |offset, piece| {
-                assert_eq!(offset, 7 + written.len() as u64);
+            let mut ends = offset;
+            in_pieces(offset, &parts, blocks * BLOCK, |at, piece| {
+                assert_eq!(at, ends);
+                assert!(at == offset || at.is_multiple_of(BLOCK as u64), "only the first one begins within a block");
                 assert_eq!(piece.as_ptr().align_offset(BLOCK), 0);
-                assert!((1..=size).contains(&piece.len()));
-                assert_eq!(written.len() % size, 0, "only the last one is smaller");
+                assert!((1..=blocks * BLOCK).contains(&piece.len()));
                 written.extend_from_slice(piece);
+                ends += piece.len() as u64;
                 Ok(())
             })
             .unwrap();
