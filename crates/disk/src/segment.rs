@@ -33,6 +33,7 @@ use crate::disk::DiskError;
 use format::{HEADER, Slot, encode_index, header};
 use job::{Part, Step};
 use read::Reader;
+use record::RECORD_HEADER;
 
 /// Sizes of a stream's files.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -115,7 +116,7 @@ struct TailRecord {
     /// The first sequence of its segment.
     segment: u64,
     offset: u64,
-    header: Bytes,
+    header: [u8; RECORD_HEADER],
     record: SegmentRecord,
     erased: bool,
 }
@@ -180,23 +181,22 @@ impl SegmentStore {
         if u32::try_from(end).is_err() {
             return Err(too_long);
         }
+        let segment = self.segments.entry(first_seq).or_insert_with(Segment::new);
         let slot = Slot {
             seq,
             time: record.time,
             offset,
             length: u32::try_from(record.stored_len()).unwrap_or(u32::MAX),
-            headers_len: u32::try_from(record.headers.len()).unwrap_or(u32::MAX),
+            headers_len: record.headers_len,
             checksum: u32::from_le_bytes([header[4], header[5], header[6], header[7]]),
-            subject: record.subject.clone(),
+            subject: segment.subject(record.subject()),
         };
-        let segment = self.segments.entry(first_seq).or_insert_with(Segment::new);
         segment.slots.push(slot);
         segment.last_seq = seq;
         segment.end = end;
         segment.full = end - HEADER as u64 >= self.options.segment_size;
         self.last_seq = seq;
         self.tail_bytes += usize::try_from(record.stored_len()).unwrap_or(usize::MAX);
-        let header = Bytes::copy_from_slice(&header);
         let segment = first_seq;
         self.tail.push_back(TailRecord { segment, offset: start, header, record, erased: false });
         Ok(())
@@ -293,33 +293,25 @@ impl SegmentStore {
 
     /// What of one segment a flush through `through` writes, and whether that seals it.
     fn part(&self, first_seq: u64, segment: &Segment, through: u64) -> Option<(Part, bool)> {
-        let records =
-            self.tail.iter().filter(|t| t.segment == first_seq && t.record.seq <= through);
-        let mut bytes = Vec::new();
-        let create = segment.flushed == 0;
-        if create {
-            bytes.push(Bytes::from(header(self.group, first_seq)));
-        }
-        let mut end = segment.flushed.max(HEADER as u64);
-        let mut any = false;
-        for tail in records {
-            any = true;
-            end = tail.offset + tail.record.stored_len();
-            let SegmentRecord { subject, headers, payload, .. } = &tail.record;
-            bytes.extend([&tail.header, subject, headers, payload].map(Bytes::clone));
-        }
+        let from = self.tail.partition_point(|tail| tail.record.seq < first_seq);
+        let last = through.min(segment.last_seq);
+        let to = self.tail.partition_point(|tail| tail.record.seq <= last).max(from);
+        let tail = self.tail.range(from..to);
+        let end = segment.flushed.max(HEADER as u64);
+        let end = tail.clone().next_back().map_or(end, |t| t.offset + t.record.stored_len());
         let seals = segment.full && end == segment.end && segment.damage.is_empty();
-        if !any && !seals {
+        if tail.len() == 0 && !seals {
             return None;
         }
-        if seals {
-            let (last, slots) = (segment.last_seq, &segment.slots);
-            bytes.push(encode_index(self.group, first_seq, last, end, slots).into());
-        }
+        let create = segment.flushed == 0;
+        let head = if create { header(self.group, first_seq) } else { Vec::new() };
+        let records = tail.map(|tail| (tail.header, tail.record.body.clone())).collect();
+        let (last, slots) = (segment.last_seq, &segment.slots);
+        let index = seals.then(|| encode_index(self.group, first_seq, last, end, slots));
+        let index = index.unwrap_or_default();
         let path = segment_path(self.group, first_seq);
         let offset = segment.flushed;
-        bytes.retain(|part| !part.is_empty());
-        Some((Part { path, create, offset, bytes, records_end: end }, seals))
+        Some((Part { path, create, offset, head, records, index, records_end: end }, seals))
     }
 }
 
@@ -335,6 +327,13 @@ impl Segment {
             damage: Vec::new(),
             rotten: false,
         }
+    }
+
+    /// The subject for a slot. Neighbours often have the same one, and share it then. It is a copy: it stays for longer than
+    /// the entry that brought it.
+    fn subject(&self, subject: &[u8]) -> Bytes {
+        let same = self.slots.last().filter(|last| last.subject == subject);
+        same.map_or_else(|| Bytes::copy_from_slice(subject), |last| last.subject.clone())
     }
 
     /// Whether a peer's copy is needed.

@@ -171,10 +171,9 @@ mod tests {
         let mut store =
             SegmentStore::open(disk, GroupId(5), 0, options, &mut |_| ()).unwrap().store;
         for seq in 1..=40 {
-            let payload = Bytes::from(vec![1; 50]);
-            let subject = Bytes::from_static(b"a");
-            let headers = Bytes::new();
-            store.append(SegmentRecord { seq, time: 0, subject, headers, payload }).unwrap();
+            let body = Bytes::from([&b"a"[..], &[1; 50]].concat());
+            let (subject_len, headers_len) = (1, 0);
+            store.append(SegmentRecord { seq, time: 0, body, subject_len, headers_len }).unwrap();
         }
         store
     }

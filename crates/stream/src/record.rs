@@ -4,20 +4,20 @@ use bytes::Bytes;
 
 use crate::{StorageKind, Timestamp};
 
-/// A stored message, as it goes to the segment writer and to readers of the stream's tail. The byte
-/// fields are slices of the committed command: holding one holds the command.
+/// A stored message, as it goes to the segment writer and to readers of the stream's tail. Its body is a slice of
+/// the committed command: holding one holds the command.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Record {
     /// Its place in the stream; never used for another message.
     pub seq: u64,
     /// The applied time of the command that stored it.
     pub time: Timestamp,
-    /// The subject it was published on, UTF-8.
-    pub subject: Bytes,
-    /// The header block from `NATS/1.0` to the empty line, or nothing.
-    pub headers: Bytes,
-    /// The payload.
-    pub payload: Bytes,
+    /// Subject, headers and payload, one behind the other.
+    pub body: Bytes,
+    /// How much of the body is the subject it was published on, UTF-8.
+    pub subject_len: u16,
+    /// How much of it then is the header block from `NATS/1.0` to the empty line; 0 without one.
+    pub headers_len: u16,
 }
 
 /// What the index needs to know of a record that a segment holds.

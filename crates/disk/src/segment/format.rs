@@ -59,9 +59,9 @@ impl Slot {
             time: record.time,
             offset,
             length: u32::try_from(record.stored_len()).unwrap_or(u32::MAX),
-            headers_len: u32::try_from(record.headers.len()).unwrap_or(u32::MAX),
+            headers_len: record.headers_len,
             checksum: parsed.checksum,
-            subject: Bytes::copy_from_slice(&record.subject),
+            subject: Bytes::copy_from_slice(record.subject()),
         }
     }
 
@@ -112,12 +112,20 @@ pub(super) fn encode_index(
 ) -> Vec<u8> {
     let mut numbers: BTreeMap<&Bytes, u32> = BTreeMap::new();
     let mut subjects = Vec::new();
-    for slot in slots {
-        let next = u32::try_from(numbers.len()).unwrap_or(u32::MAX);
-        numbers.entry(&slot.subject).or_insert_with(|| {
-            subjects.push(&slot.subject);
-            next
+    let mut numbered = Vec::with_capacity(slots.len());
+    // Neighbours often have the same one, which need not be looked for then.
+    let mut last: Option<(&Bytes, u32)> = None;
+    for Slot { subject, .. } in slots {
+        let number = last.filter(|(same, _)| *same == subject).map(|(_, number)| number);
+        let number = number.unwrap_or_else(|| {
+            let next = u32::try_from(numbers.len()).unwrap_or(u32::MAX);
+            *numbers.entry(subject).or_insert_with(|| {
+                subjects.push(subject);
+                next
+            })
         });
+        numbered.push(number);
+        last = Some((subject, number));
     }
     let mut bytes = Vec::with_capacity(slots.len() * SLOT + TRAILER);
     put_len(&mut bytes, subjects.len());
@@ -126,10 +134,9 @@ pub(super) fn encode_index(
         bytes.extend_from_slice(subject);
     }
     put_len(&mut bytes, slots.len());
-    for slot in slots {
+    for (slot, subject) in slots.iter().zip(numbered) {
         bytes.extend_from_slice(&slot.seq.to_le_bytes());
         bytes.extend_from_slice(&slot.time.to_le_bytes());
-        let subject = numbers.get(&slot.subject).copied().unwrap_or(u32::MAX);
         for word in [slot.offset, slot.length, subject, slot.headers_len, slot.checksum, 0] {
             bytes.extend_from_slice(&word.to_le_bytes());
         }

@@ -8,7 +8,7 @@ use flotilla_raft::GroupId;
 
 use super::format::{HEADER, Slot, encode_index, header};
 use super::load::{Loaded, indexed};
-use super::record::parse;
+use super::record::{RECORD_HEADER, parse};
 use super::repair::Verification;
 use super::stream_dir;
 use crate::disk::{Disk, DiskError, FileId, parent, read_exact};
@@ -19,7 +19,12 @@ pub(super) struct Part {
     pub(super) path: String,
     pub(super) create: bool,
     pub(super) offset: u64,
-    pub(super) bytes: Vec<Bytes>,
+    /// The segment's header, if it begins here.
+    pub(super) head: Vec<u8>,
+    /// Headers and bodies.
+    pub(super) records: Vec<([u8; RECORD_HEADER], Bytes)>,
+    /// Its index and trailer, if it ends here.
+    pub(super) index: Vec<u8>,
     /// Where the records end, without an index.
     pub(super) records_end: u64,
 }
@@ -88,7 +93,7 @@ impl SegmentJob {
     #[must_use]
     pub fn byte_len(&self) -> usize {
         let steps = self.steps.iter().map(|step| match step {
-            Step::Write(part) => part.bytes.iter().map(Bytes::len).sum(),
+            Step::Write(part) => part.byte_len(),
             Step::Erase(erasure) => erasure.bytes.len(),
             Step::Compact(job) => job.live.iter().map(|slot| slot.length as usize).sum(),
             Step::Verify(check) => usize::try_from(check.bytes).unwrap_or(usize::MAX),
@@ -178,6 +183,11 @@ pub(super) fn with_file<T, E>(
 }
 
 impl Part {
+    fn byte_len(&self) -> usize {
+        let records = usize::try_from(self.records_end.saturating_sub(self.offset));
+        records.unwrap_or(usize::MAX).saturating_add(self.index.len())
+    }
+
     /// Returns whether it made the file. An earlier attempt may have left one; what it holds from here on is written anew. One
     /// that is gone, although it should be there, must not hold up what comes: that what it held is lost is found when it
     /// is read, as any damage.
@@ -187,9 +197,11 @@ impl Part {
             file => (file?, false),
         };
         with_file(disk, file, |file| {
-            let parts: Vec<_> = self.bytes.iter().map(|bytes| IoSlice::new(bytes)).collect();
+            let records = self.records.iter().flat_map(|(header, body)| [&header[..], body]);
+            let parts = [&self.head[..]].into_iter().chain(records).chain([&self.index[..]]);
+            let parts: Vec<_> = parts.filter(|part| !part.is_empty()).map(IoSlice::new).collect();
             disk.write_vectored_at(file, self.offset, &parts)?;
-            let end = self.offset + self.bytes.iter().map(|bytes| bytes.len() as u64).sum::<u64>();
+            let end = self.offset + self.byte_len() as u64;
             if disk.len(file)? > end {
                 disk.truncate(file, end)?;
             }

@@ -8,19 +8,19 @@ use crate::fields::Fields;
 pub(super) const RECORD_HEADER: usize = 32;
 const ERASED: u16 = 1;
 
-/// A stored message. The byte fields are slices: of the entry that brought it, or of a block read from disk.
+/// A stored message. Its body is a slice: of the entry that brought it, or of a block read from disk.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SegmentRecord {
     /// Its place in the stream.
     pub seq: u64,
     /// When it was stored, in nanoseconds since 1970.
     pub time: i64,
-    /// The subject that it was published on; at most 65,535 bytes.
-    pub subject: Bytes,
-    /// The header block, or nothing.
-    pub headers: Bytes,
-    /// The payload.
-    pub payload: Bytes,
+    /// Subject, headers and payload, one behind the other.
+    pub body: Bytes,
+    /// How much of the body is the subject that it was published on.
+    pub subject_len: u16,
+    /// How much of it then is the header block; 0 without one.
+    pub headers_len: u32,
 }
 
 /// What an index needs to know of a record.
@@ -42,38 +42,58 @@ impl SegmentRecord {
     /// Its length on disk in bytes; what a segment's size is counted in.
     #[must_use]
     pub fn stored_len(&self) -> u64 {
-        let parts = self.subject.len() + self.headers.len() + self.payload.len();
-        (RECORD_HEADER + parts) as u64
+        (RECORD_HEADER + self.body.len()) as u64
     }
 
-    /// The header that stands before subject, headers and payload; `None` if they are too long for it.
+    /// The subject within the body.
+    #[must_use]
+    pub fn subject(&self) -> &[u8] {
+        self.body.get(..usize::from(self.subject_len)).unwrap_or_default()
+    }
+
+    /// Subject, headers and payload, each a slice of the body.
+    #[must_use]
+    pub fn into_parts(self) -> (Bytes, Bytes, Bytes) {
+        let mut rest = self.body;
+        let mut next = |len: usize| rest.split_to(len.min(rest.len()));
+        let subject = next(usize::from(self.subject_len));
+        let headers = next(usize::try_from(self.headers_len).unwrap_or(usize::MAX));
+        (subject, headers, rest)
+    }
+
+    /// The header that stands before the body; `None` if the record is too long for it.
     pub(super) fn header(&self, group: GroupId) -> Option<[u8; RECORD_HEADER]> {
         self.header_with(group, 0)
     }
 
     /// The same record with zeros for headers and payload, marked as erased, in whole.
     pub(super) fn erased(&self, group: GroupId) -> Option<Vec<u8>> {
-        let zeros = |bytes: &Bytes| Bytes::from(vec![0; bytes.len()]);
-        let (headers, payload) = (zeros(&self.headers), zeros(&self.payload));
-        let blank = Self { headers, payload, subject: self.subject.clone(), ..*self };
+        let mut body = self.subject().to_vec();
+        body.resize(self.body.len(), 0);
+        let blank = Self { body: body.into(), ..*self };
         let header = blank.header_with(group, ERASED)?;
-        Some([&header[..], &blank.subject, &blank.headers, &blank.payload].concat())
+        Some([&header[..], &blank.body].concat())
     }
 
     fn header_with(&self, group: GroupId, flags: u16) -> Option<[u8; RECORD_HEADER]> {
-        let mut bytes = Vec::with_capacity(RECORD_HEADER);
-        bytes.extend_from_slice(&u32::try_from(self.stored_len()).ok()?.to_le_bytes());
-        bytes.extend_from_slice(&[0; 4]);
-        bytes.extend_from_slice(&self.seq.to_le_bytes());
-        bytes.extend_from_slice(&self.time.to_le_bytes());
-        bytes.extend_from_slice(&u16::try_from(self.subject.len()).ok()?.to_le_bytes());
-        bytes.extend_from_slice(&flags.to_le_bytes());
-        bytes.extend_from_slice(&u32::try_from(self.headers.len()).ok()?.to_le_bytes());
-        let mut header: [u8; RECORD_HEADER] = bytes.try_into().ok()?;
+        let mut header = [0; RECORD_HEADER];
+        let mut rest = &mut header[..];
+        let mut put = |field: &[u8]| {
+            let (now, later) = std::mem::take(&mut rest).split_at_mut_checked(field.len())?;
+            now.copy_from_slice(field);
+            rest = later;
+            Some(())
+        };
+        put(&u32::try_from(self.stored_len()).ok()?.to_le_bytes())?;
+        put(&[0; 4])?;
+        put(&self.seq.to_le_bytes())?;
+        put(&self.time.to_le_bytes())?;
+        put(&self.subject_len.to_le_bytes())?;
+        put(&flags.to_le_bytes())?;
+        put(&self.headers_len.to_le_bytes())?;
         let mut crc = crc_fast::Digest::new(crc_fast::CrcAlgorithm::Crc32Iscsi);
-        for part in [&header[..], &self.subject, &self.headers, &self.payload] {
-            crc.update(part);
-        }
+        crc.update(&header);
+        crc.update(&self.body);
         let crc = u32::try_from(crc.finalize()).ok()? ^ binding(group);
         header.get_mut(4..8)?.copy_from_slice(&crc.to_le_bytes());
         Some(header)
@@ -100,22 +120,17 @@ pub(super) fn parse(block: &Bytes, group: GroupId) -> Option<Parsed> {
     let checksum = fields.u32()?;
     let seq = fields.u64()?;
     let time = fields.u64()?.cast_signed();
-    let subject_len = usize::from(fields.u16()?);
+    let subject_len = fields.u16()?;
     let flags = fields.u16()?;
-    let headers_len = usize::try_from(fields.u32()?).ok()?;
+    let headers_len = fields.u32()?;
     let whole = block.get(..length)?;
-    let subject_end = RECORD_HEADER.checked_add(subject_len)?;
-    let headers_end = subject_end.checked_add(headers_len)?;
+    let subject_end = RECORD_HEADER.checked_add(usize::from(subject_len))?;
+    let headers_end = subject_end.checked_add(usize::try_from(headers_len).ok()?)?;
     if headers_end > length || checksum_of(whole, group) != checksum {
         return None;
     }
-    let record = SegmentRecord {
-        seq,
-        time,
-        subject: block.slice(RECORD_HEADER..subject_end),
-        headers: block.slice(subject_end..headers_end),
-        payload: block.slice(headers_end..length),
-    };
+    let body = block.slice(RECORD_HEADER..length);
+    let record = SegmentRecord { seq, time, body, subject_len, headers_len };
     Some(Parsed { record, checksum, erased: flags & ERASED != 0 })
 }
 
@@ -139,18 +154,13 @@ mod tests {
     use crate::fields::crc32c;
 
     fn record() -> SegmentRecord {
-        SegmentRecord {
-            seq: 7,
-            time: -2,
-            subject: Bytes::from_static(b"a.b"),
-            headers: Bytes::from_static(b"NATS/1.0\r\n\r\n"),
-            payload: Bytes::from_static(b"hello"),
-        }
+        let body = Bytes::from_static(b"a.bNATS/1.0\r\n\r\nhello");
+        SegmentRecord { seq: 7, time: -2, body, subject_len: 3, headers_len: 12 }
     }
 
     fn stored(record: &SegmentRecord, group: GroupId) -> Bytes {
         let header = record.header(group).unwrap();
-        [&header[..], &record.subject, &record.headers, &record.payload].concat().into()
+        [&header[..], &record.body].concat().into()
     }
 
     #[test]
@@ -185,7 +195,7 @@ mod tests {
         assert_eq!(erased.len() as u64, record().stored_len());
         let parsed = parse(&erased, GroupId(5)).unwrap();
         assert!(parsed.erased);
-        assert_eq!((parsed.record.seq, &parsed.record.subject[..]), (7, &b"a.b"[..]));
-        assert!(parsed.record.payload.iter().chain(&parsed.record.headers).all(|&b| b == 0));
+        assert_eq!((parsed.record.seq, parsed.record.subject()), (7, &b"a.b"[..]));
+        assert!(parsed.record.body[3..].iter().all(|&b| b == 0));
     }
 }

@@ -15,14 +15,15 @@ fn small() -> SegmentOptions {
 }
 
 fn record(seq: u64) -> SegmentRecord {
-    let payload = Bytes::from(vec![u8::try_from(seq % 251).unwrap(); 40 + (seq as usize * 7) % 90]);
+    let payload = vec![u8::try_from(seq % 251).unwrap(); 40 + (seq as usize * 7) % 90];
     let headers = if seq.is_multiple_of(3) { "NATS/1.0\r\nA: b\r\n\r\n" } else { "" };
+    let subject = format!("orders.{}", seq % 5);
     SegmentRecord {
         seq,
         time: 1_000 + seq.cast_signed(),
-        subject: Bytes::from(format!("orders.{}", seq % 5)),
-        headers: Bytes::from_static(headers.as_bytes()),
-        payload,
+        subject_len: u16::try_from(subject.len()).unwrap(),
+        headers_len: u32::try_from(headers.len()).unwrap(),
+        body: [subject.as_bytes(), headers.as_bytes(), &payload].concat().into(),
     }
 }
 
@@ -119,8 +120,9 @@ fn opening_reads_indexes_and_not_records() {
     assert!(per_segment <= 3, "{per_segment} reads per segment");
     for (meta, seq) in metas.iter().zip(1..) {
         let record = record(seq);
-        assert_eq!((meta.seq, meta.time, &meta.subject), (seq, record.time, &record.subject));
-        let lengths = (record.headers.len() as u32, record.payload.len() as u32);
+        assert_eq!((meta.seq, meta.time, &meta.subject[..]), (seq, record.time, record.subject()));
+        let around = u32::from(record.subject_len) + record.headers_len;
+        let lengths = (record.headers_len, record.body.len() as u32 - around);
         assert_eq!((meta.headers_len, meta.payload_len), lengths);
     }
     let options = SegmentOptions { block_size: 4096, ..small() };
@@ -225,7 +227,8 @@ fn content_is_the_same_in_whatever_segments_it_is() {
 #[test]
 fn an_erased_record_leaves_no_byte() {
     let secret = |disk: &MemDisk, seq: u64| {
-        let payload = record(seq).payload;
+        let SegmentRecord { body, subject_len, headers_len, .. } = record(seq);
+        let payload = body.slice(usize::from(subject_len) + headers_len as usize..);
         let found = |path: &String| {
             disk.contents(path).unwrap().windows(payload.len()).any(|window| window == payload)
         };

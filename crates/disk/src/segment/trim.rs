@@ -6,7 +6,7 @@ use flotilla_raft::GroupId;
 use super::format::Slot;
 use super::job::{Compaction, Erasure, SegmentJob, Step};
 use super::read::ReadError;
-use super::record::{SegmentRecord, parse};
+use super::record::{RECORD_HEADER, SegmentRecord, parse};
 use super::{Segment, SegmentStore, segment_path};
 use crate::disk::Disk;
 
@@ -123,8 +123,9 @@ impl SegmentStore {
         let group: GroupId = self.group;
         let Some(tail) = self.tail.get_mut(at) else { return };
         let Some(erased) = tail.record.erased(group).map(Bytes::from) else { return };
+        let Some((header, _)) = erased.split_first_chunk() else { return };
         let Some(parsed) = parse(&erased, group) else { return };
-        tail.header = erased.slice(..super::record::RECORD_HEADER);
+        tail.header = *header;
         tail.record = parsed.record;
         tail.erased = true;
         if let Some(segment) = self.segments.get_mut(&tail.segment) {
@@ -146,13 +147,9 @@ impl Segment {
 
 /// A record of the right shape, without the right contents.
 fn blank(slot: &Slot) -> SegmentRecord {
-    let meta = slot.meta();
-    let zeros = |len: u32| Bytes::from(vec![0; len as usize]);
-    SegmentRecord {
-        seq: meta.seq,
-        time: meta.time,
-        headers: zeros(meta.headers_len),
-        payload: zeros(meta.payload_len),
-        subject: meta.subject,
-    }
+    let mut body = slot.subject.to_vec();
+    let subject_len = u16::try_from(body.len()).unwrap_or(u16::MAX);
+    body.resize((slot.length as usize).saturating_sub(RECORD_HEADER), 0);
+    let Slot { seq, time, headers_len, .. } = *slot;
+    SegmentRecord { seq, time, body: body.into(), subject_len, headers_len }
 }

@@ -24,11 +24,11 @@ impl ConsumerMachine {
 
     fn send(&self, send: &PlannedSend, stream: &mut StreamMachine, cx: &mut Cx) {
         let Some(record) = stream.read_record(send.delivery.stream_seq, cx) else { return };
-        let (headers, payload) = if send.headers_only {
-            (with_size(&record.headers, record.payload.len()), Bytes::new())
-        } else {
-            (record.headers, record.payload)
-        };
+        let (subject, mut headers, mut payload) = record.into_parts();
+        if send.headers_only {
+            headers = with_size(&headers, payload.len());
+            payload = Bytes::new();
+        }
         let mut reply = Vec::with_capacity(96);
         AckSubject {
             domain: None,
@@ -45,7 +45,7 @@ impl ConsumerMachine {
         cx.out.publishes.push(Publish {
             account: self.account.clone(),
             to: Bytes::copy_from_slice(send.reply.as_bytes()),
-            subject: record.subject,
+            subject,
             reply: Some(reply.into()),
             headers,
             payload,

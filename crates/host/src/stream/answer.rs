@@ -1,7 +1,8 @@
 //! What a stream's leader answers.
 
+use flotilla_disk::SegmentRecord;
 use flotilla_jsapi::ErrorKind;
-use flotilla_stream::{Record, StreamChange};
+use flotilla_stream::{StreamChange, Timestamp};
 
 use super::StreamMachine;
 use crate::notice::Notice;
@@ -113,20 +114,17 @@ impl StreamMachine {
             let why = format!("message {seq} cannot be read on this server");
             return Answer::Error(ErrorKind::StreamStoreFailed.because(why));
         };
-        Answer::Message(StoredMessage {
-            subject: String::from_utf8_lossy(&record.subject).into_owned(),
-            seq: record.seq,
-            time: record.time,
-            headers: record.headers,
-            payload: record.payload,
-            last_seq: self.stream.last_seq(),
-        })
+        let time = Timestamp(record.time);
+        let (subject, headers, payload) = record.into_parts();
+        let subject = String::from_utf8_lossy(&subject).into_owned();
+        let last_seq = self.stream.last_seq();
+        Answer::Message(StoredMessage { subject, seq, time, headers, payload, last_seq })
     }
 
     /// Reads one message that the index says is there. What cannot be read is reported and not served.
-    pub(crate) fn read_record(&mut self, seq: u64, cx: &mut Cx) -> Option<Record> {
+    pub(crate) fn read_record(&mut self, seq: u64, cx: &mut Cx) -> Option<SegmentRecord> {
         match self.segments.read(&*cx.disk, seq) {
-            Ok(record) => record.map(record_from_disk),
+            Ok(record) => record,
             Err(error) => {
                 let text = format!("{}: message {seq} cannot be read: {error}", self.name());
                 cx.notice(Notice::Text(text));
@@ -134,15 +132,5 @@ impl StreamMachine {
                 None
             }
         }
-    }
-}
-
-fn record_from_disk(record: flotilla_disk::SegmentRecord) -> Record {
-    Record {
-        seq: record.seq,
-        time: flotilla_stream::Timestamp(record.time),
-        subject: record.subject,
-        headers: record.headers,
-        payload: record.payload,
     }
 }

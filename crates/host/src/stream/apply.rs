@@ -6,7 +6,8 @@ use flotilla_jsapi::ErrorKind;
 use flotilla_mutation::{Mutation, is_on};
 use flotilla_raft::{Base, Entry};
 use flotilla_stream::{
-    Applied, ChangeError, ChangeOutcome, Record, SequenceRange, Stream, StreamChange, StreamCommand,
+    Applied, ChangeError, ChangeOutcome, Record, SequenceRange, Stream, StreamChange,
+    StreamCommand, Timestamp,
 };
 
 use super::compare::Comparison;
@@ -33,7 +34,7 @@ impl Machine for StreamMachine {
         }
         self.removed.extend_from_slice(&applied.removed);
         self.touched |= !applied.stored.is_empty() || !applied.removed.is_empty();
-        for record in &applied.stored {
+        for record in applied.stored.drain(..) {
             self.store(record, cx);
         }
         self.remove(&applied, entry.index);
@@ -183,14 +184,10 @@ impl StreamMachine {
     }
 
     /// Gives a record to the segments. It is there already when the log is applied again behind an older base.
-    fn store(&mut self, record: &Record, cx: &mut Cx) {
-        let record = SegmentRecord {
-            seq: record.seq,
-            time: record.time.0,
-            subject: record.subject.clone(),
-            headers: record.headers.clone(),
-            payload: record.payload.clone(),
-        };
+    fn store(&mut self, record: Record, cx: &mut Cx) {
+        let Record { seq, time: Timestamp(time), body, subject_len, headers_len } = record;
+        let headers_len = u32::from(headers_len);
+        let record = SegmentRecord { seq, time, body, subject_len, headers_len };
         if let Err(error) = self.segments.append(record) {
             cx.notice(Notice::Text(format!("{}: {error}", self.name())));
         }

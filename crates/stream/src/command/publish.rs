@@ -130,6 +130,8 @@ pub(crate) struct RawMessage<'a> {
     pub(crate) subject: &'a str,
     pub(crate) headers: &'a [u8],
     pub(crate) payload: &'a [u8],
+    /// All three, as they follow each other in the entry.
+    pub(crate) body: &'a [u8],
 }
 
 /// A decoded batch: every length in it was checked.
@@ -172,12 +174,14 @@ fn take_message<'a>(rest: &mut &'a [u8]) -> Result<RawMessage<'a>, DamagedComman
     let subject = u16::from_le_bytes(take_array(rest, "subject length")?);
     let headers = u16::from_le_bytes(take_array(rest, "headers length")?);
     let payload = u32::from_le_bytes(take_array(rest, "payload length")?);
+    let from = *rest;
     let subject = take(rest, usize::from(subject), "subject")?;
     Ok(RawMessage {
         subject: std::str::from_utf8(subject)
             .map_err(|_| DamagedCommand::NotText { field: "subject" })?,
         headers: take(rest, usize::from(headers), "headers")?,
         payload: take(rest, payload as usize, "payload")?,
+        body: &from[..from.len() - rest.len()],
     })
 }
 

@@ -180,16 +180,13 @@ impl Stream {
         out: &mut Applied,
     ) {
         let time = self.applied_time;
-        let subject = message.subject.as_bytes();
-        self.hash.fold_record(seq, time, [subject, message.headers, message.payload]);
+        let lengths = (message.subject.len(), message.headers.len());
+        self.hash.fold_record(seq, time, message.body, lengths);
         self.messages.store(seq, time, message.subject, size);
-        out.stored.push(Record {
-            seq,
-            time,
-            subject: command.slice_ref(subject),
-            headers: command.slice_ref(message.headers),
-            payload: command.slice_ref(message.payload),
-        });
+        let body = command.slice_ref(message.body);
+        // A batch has no longer ones.
+        let (subject_len, headers_len) = (lengths.0 as u16, lengths.1 as u16);
+        out.stored.push(Record { seq, time, body, subject_len, headers_len });
     }
 
     fn remember(&mut self, msg_id: Option<&[u8]>, seq: u64) {

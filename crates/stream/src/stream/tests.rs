@@ -95,12 +95,12 @@ impl Bench {
 }
 
 fn meta(stream: &Stream, record: &Record) -> RecordMeta {
-    let lengths = (record.subject.len(), record.headers.len(), record.payload.len());
-    let size = stream.message_size(lengths.0, lengths.1, lengths.2);
+    let (subject, headers) = (usize::from(record.subject_len), usize::from(record.headers_len));
+    let size = stream.message_size(subject, headers, record.body.len() - subject - headers);
     RecordMeta {
         seq: record.seq,
         time: record.time,
-        subject: record.subject.clone(),
+        subject: record.body.slice(..subject),
         size: u32::try_from(size).unwrap(),
     }
 }
