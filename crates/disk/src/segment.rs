@@ -152,6 +152,8 @@ pub struct SegmentStore {
     scrubbing: BTreeMap<u64, (u64, u64)>,
     next_job: u64,
     reader: Reader,
+    /// No slots, but the memory of a sealed segment's, for those of the next one.
+    spare: Vec<Slot>,
 }
 
 /// Where a stream's segments are.
@@ -181,7 +183,9 @@ impl SegmentStore {
         if u32::try_from(end).is_err() {
             return Err(too_long);
         }
-        let segment = self.segments.entry(first_seq).or_insert_with(Segment::new);
+        let spare = &mut self.spare;
+        let begin = || Segment { slots: std::mem::take(spare), ..Segment::new() };
+        let segment = self.segments.entry(first_seq).or_insert_with(begin);
         let slot = Slot {
             seq,
             time: record.time,
@@ -200,6 +204,11 @@ impl SegmentStore {
         let segment = first_seq;
         self.tail.push_back(TailRecord { segment, offset: start, header, record, erased: false });
         Ok(())
+    }
+
+    /// Nothing is appended for now: what is only kept for its memory goes.
+    pub fn rest(&mut self) {
+        self.spare = Vec::new();
     }
 
     /// Bytes that wait for a flush or for its end.
@@ -261,7 +270,8 @@ impl SegmentStore {
                 segment.flushed = flushed;
                 segment.sealed = sealed;
                 if sealed {
-                    segment.slots = Vec::new();
+                    self.spare = std::mem::take(&mut segment.slots);
+                    self.spare.clear();
                 }
             }
         }

@@ -4,28 +4,33 @@ use bytes::{BufMut, Bytes, BytesMut};
 use flotilla_jsapi::{ApiError, ErrorKind};
 use flotilla_stream::PublishOutcome;
 
-/// The acknowledgement of one publish.
-pub(crate) fn outcome(stream: &str, outcome: &PublishOutcome) -> Bytes {
-    match outcome {
-        PublishOutcome::Stored { seq } => stored(stream, *seq, false),
-        PublishOutcome::Duplicate { seq } => stored(stream, *seq, true),
-        PublishOutcome::Refused(error) => {
-            let api = ErrorKind::from_number(error.code())
-                .map_or_else(|| ErrorKind::StreamStoreFailed.because(error), ErrorKind::error);
-            refused(stream, &ApiError { description: error.to_string().into(), ..api })
+/// An acknowledgement is not longer than this and the stream's name.
+const LONGEST: usize = 64;
+
+/// The acknowledgements of an entry's messages. All that are stored are slices of one piece of memory.
+pub(crate) fn outcomes(stream: &str, outcomes: &[PublishOutcome]) -> impl Iterator<Item = Bytes> {
+    let mut text = BytesMut::with_capacity(outcomes.len() * (stream.len() + LONGEST));
+    outcomes.iter().map(move |outcome| {
+        match outcome {
+            PublishOutcome::Stored { seq } => put_stored(&mut text, stream, *seq, false),
+            PublishOutcome::Duplicate { seq } => put_stored(&mut text, stream, *seq, true),
+            PublishOutcome::Refused(error) => {
+                let api = ErrorKind::from_number(error.code())
+                    .map_or_else(|| ErrorKind::StreamStoreFailed.because(error), ErrorKind::error);
+                return refused(stream, &ApiError { description: error.to_string().into(), ..api });
+            }
         }
-    }
+        text.split().freeze()
+    })
 }
 
-fn stored(stream: &str, seq: u64, duplicate: bool) -> Bytes {
-    let mut json = BytesMut::with_capacity(stream.len() + 64);
+fn put_stored(json: &mut BytesMut, stream: &str, seq: u64, duplicate: bool) {
     json.put_slice(b"{\"stream\":\"");
     // A stream's name has no character that JSON would escape: see the validation of names.
     json.put_slice(stream.as_bytes());
     json.put_slice(b"\",\"seq\":");
-    put_decimal(&mut json, seq);
+    put_decimal(json, seq);
     json.put_slice(if duplicate { b",\"duplicate\":true}" } else { b"}" });
-    json.freeze()
 }
 
 fn put_decimal(to: &mut BytesMut, mut number: u64) {

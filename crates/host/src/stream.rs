@@ -9,6 +9,7 @@ mod apply;
 mod checkpoint;
 mod compare;
 mod pace;
+mod inbound;
 mod publish;
 mod room;
 pub(crate) mod staging;
@@ -29,7 +30,7 @@ use crate::request::CallId;
 use crate::time::GroupTime;
 use crate::turn::Cx;
 
-pub use publish::Inbound;
+pub use inbound::{Inbound, InboundMessage};
 
 /// The machine of a stream's group.
 pub(crate) struct StreamMachine {
@@ -72,7 +73,7 @@ enum Owed {
     /// Acknowledgements, of the messages of a batch.
     Acks {
         /// Where to, for each of them.
-        replies: Vec<Option<Bytes>>,
+        replies: publish::Replies,
         /// The bytes of the entry.
         bytes: usize,
         /// When it was proposed.

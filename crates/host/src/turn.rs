@@ -38,6 +38,14 @@ pub struct Publish {
     pub payload: Bytes,
 }
 
+impl Publish {
+    /// An answer to whoever listens to `to`.
+    pub(crate) fn answer(account: Arc<str>, to: Bytes, payload: Bytes) -> Self {
+        let (subject, headers) = (to.clone(), Bytes::new());
+        Self { account, to, subject, reply: None, headers, payload }
+    }
+}
+
 /// A group changed hands, as far as this server is concerned.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Leading {

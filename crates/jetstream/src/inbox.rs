@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use flotilla_host::{ConsumerInput, Inbound, Input};
 use flotilla_raft::GroupId;
 
@@ -136,16 +137,27 @@ impl Inbox {
         }
     }
 
-    /// Adds a message for a stream, quietly. All that wait for the same stream are one input. Returns whether it was taken.
-    pub(crate) fn publish(&self, group: GroupId, message: Inbound) -> bool {
-        let reply = message.reply.as_ref().map_or(0, |reply| reply.len());
-        let size = message.subject.len() + reply + message.headers.len() + message.payload.len();
+    /// Adds a message for a stream, quietly, as [`Inbound::push`] takes it. All that wait for the same stream are one input.
+    /// Returns whether it was taken.
+    pub(crate) fn publish(
+        &self,
+        group: GroupId,
+        subject: &str,
+        reply: &str,
+        headers: &[u8],
+        payload: &Bytes,
+    ) -> bool {
+        let size = subject.len() + reply.len() + headers.len() + payload.len();
         self.add(group, size, |open| match open {
             Some(Input::Publish { messages, .. }) => {
-                messages.push(message);
+                messages.push(subject, reply, headers, payload);
                 None
             }
-            _ => Some(Input::Publish { group, messages: vec![message] }),
+            _ => {
+                let mut messages = Inbound::default();
+                messages.push(subject, reply, headers, payload);
+                Some(Input::Publish { group, messages })
+            }
         })
     }
 
@@ -243,7 +255,6 @@ impl Inbox {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use bytes::Bytes;
     use flotilla_raft::StoreId;
 
     #[test]
@@ -263,16 +274,14 @@ mod tests {
     #[test]
     fn a_full_inbox_drops_only_what_is_tried_again() {
         let inbox = Inbox::default();
-        let publish = || Input::Publish { group: GroupId(2), messages: Vec::new() };
+        let publish = || Input::Publish { group: GroupId(2), messages: Inbound::default() };
         while inbox.push(publish()) {}
         assert!(!inbox.push(publish()));
         assert!(inbox.push(Input::Died(StoreId(1))));
     }
 
-    fn message(payload: &'static [u8]) -> Inbound {
-        let payload = Bytes::from_static(payload);
-        let (subject, headers) = (Bytes::from_static(b"a"), Bytes::new());
-        Inbound { subject, reply: None, headers, payload }
+    fn publish(inbox: &Inbox, group: GroupId, payload: &'static [u8]) -> bool {
+        inbox.publish(group, "a", "", b"", &Bytes::from_static(payload))
     }
 
     #[test]
@@ -280,7 +289,7 @@ mod tests {
         let inbox = Inbox::default();
         let (one, two) = (GroupId(2), GroupId(3));
         for (group, payload) in [(one, &b"1"[..]), (two, b"2"), (one, b"3")] {
-            assert!(inbox.publish(group, message(payload)));
+            assert!(publish(&inbox, group, payload));
         }
         let mut taken = Vec::new();
         inbox.take(false, &mut taken);
@@ -295,7 +304,7 @@ mod tests {
         assert_eq!(taken, [(one, b"13".to_vec()), (two, b"2".to_vec())]);
 
         // The next turn's messages are not added to what was taken.
-        assert!(inbox.publish(one, message(b"4")));
+        assert!(publish(&inbox, one, b"4"));
         let mut taken = Vec::new();
         inbox.take(false, &mut taken);
         assert_eq!(taken.len(), 1);
@@ -305,11 +314,11 @@ mod tests {
     fn what_clients_send_is_limited_in_bytes_and_room_is_made_by_a_turn() {
         let inbox = Inbox::default();
         let large: &'static [u8] = vec![0; 1 << 20].leak();
-        let taken = (0..100).take_while(|_| inbox.publish(GroupId(2), message(large))).count();
+        let taken = (0..100).take_while(|_| publish(&inbox, GroupId(2), large)).count();
         assert_eq!(taken, 63);
         assert!(inbox.push(Input::HandOver), "what the server itself has to say is taken");
         inbox.take(false, &mut Vec::new());
-        assert!(inbox.publish(GroupId(2), message(large)));
+        assert!(publish(&inbox, GroupId(2), large));
     }
 
     #[test]
@@ -319,7 +328,7 @@ mod tests {
             |bytes: usize| Input::Bundle { from: StoreId(2), frame: vec![0; bytes].into() };
         assert!(inbox.push(bundle(LIMIT_BYTES + 1)), "nothing else waits");
         assert!(!inbox.push(bundle(1)));
-        assert!(inbox.publish(GroupId(2), message(b"1")), "clients have room of their own");
+        assert!(publish(&inbox, GroupId(2), b"1"), "clients have room of their own");
         inbox.take(false, &mut Vec::new());
         let taken = (0..100).take_while(|_| inbox.push(bundle(1 << 20))).count();
         assert_eq!(taken, 64);
@@ -328,14 +337,14 @@ mod tests {
     #[test]
     fn what_clients_and_peers_sent_waits_while_the_log_is_full() {
         let inbox = Inbox::default();
-        assert!(inbox.publish(GroupId(2), message(b"1")));
+        assert!(publish(&inbox, GroupId(2), b"1"));
         assert!(inbox.push(Input::HandOver));
         let mut taken = Vec::new();
         inbox.rest(None, true);
         assert!(inbox.wait());
         inbox.take(true, &mut taken);
         assert!(matches!(taken[..], [Input::HandOver]));
-        assert!(inbox.publish(GroupId(2), message(b"2")));
+        assert!(publish(&inbox, GroupId(2), b"2"));
         let mut taken = Vec::new();
         inbox.rest(Some(Instant::now()), true);
         assert!(inbox.wait());

@@ -85,7 +85,7 @@ impl Inboxes {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use flotilla_host::{Bundle, Say, WalTicket};
+    use flotilla_host::{Bundle, Inbound, Say, WalTicket};
     use flotilla_raft::StoreId;
 
     fn taken(inboxes: &Inboxes) -> Vec<usize> {
@@ -101,7 +101,7 @@ mod tests {
     fn every_input_goes_to_the_shards_that_it_is_for_and_to_no_other() {
         let inboxes = Inboxes::new(3);
         let (one, two) = (GroupId(0x101), GroupId(0x102));
-        let publish = |group| Input::Publish { group, messages: Vec::new() };
+        let publish = |group| Input::Publish { group, messages: Inbound::default() };
         assert!(inboxes.tell(publish(one)) && inboxes.tell(publish(two)));
         assert_eq!(taken(&inboxes), [0, 1, 1]);
         assert!(inboxes.tell(Input::Died(StoreId(7))));

@@ -88,6 +88,7 @@ impl SegmentStore {
             scrubbing: BTreeMap::new(),
             next_job: 0,
             reader: Reader::default(),
+            spare: Vec::new(),
         };
         Ok(OpenedSegments { store, damage })
     }

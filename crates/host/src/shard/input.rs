@@ -61,7 +61,7 @@ pub enum Input {
         /// The stream's group.
         group: GroupId,
         /// The messages, in the order in which they came.
-        messages: Vec<Inbound>,
+        messages: Inbound,
     },
     /// Pull requests and acknowledgements for a consumer.
     Consumer {

@@ -71,6 +71,7 @@ impl Machine for StreamMachine {
         self.applied = Applied::default();
         self.queue.shrink_to_fit();
         self.removed.shrink_to_fit();
+        self.segments.rest();
     }
 
     fn take_lead(&mut self, _term: u64, cx: &mut Cx) {

@@ -1,12 +1,11 @@
 //! From clients into entries, and acknowledgements back.
 
-use std::collections::VecDeque;
-
 use bytes::Bytes;
 use flotilla_jsapi::ErrorKind;
 use flotilla_raft::ProposeError;
 use flotilla_stream::{PublishBatchBuilder, PublishOutcome};
 
+use super::inbound::{Inbound, InboundMessage};
 use super::{Owed, StreamMachine};
 use crate::ack;
 use crate::replica::Replica;
@@ -20,42 +19,60 @@ const ENTRY_MESSAGES: usize = 4096;
 /// (`max_buffered_size`).
 const QUEUE_BYTES: usize = 128 << 20;
 
-/// A message for a stream, as a client published it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Inbound {
-    /// Its subject; valid, and one that the stream captures.
-    pub subject: Bytes,
-    /// Where the acknowledgement goes.
-    pub reply: Option<Bytes>,
-    /// Its header block, without a status; or nothing.
-    pub headers: Bytes,
-    /// Its payload.
-    pub payload: Bytes,
+/// Where the acknowledgements of an entry's messages go.
+#[derive(Debug, Default)]
+pub(super) struct Replies {
+    text: String,
+    /// 0: none is wanted.
+    lengths: Vec<usize>,
 }
 
-impl Inbound {
-    fn len(&self) -> usize {
-        self.subject.len() + self.headers.len() + self.payload.len() + 64
+impl Replies {
+    fn push(&mut self, reply: &str) {
+        self.text.push_str(reply);
+        self.lengths.push(reply.len());
+    }
+
+    fn into_subjects(self) -> impl Iterator<Item = Bytes> {
+        let mut text = Bytes::from(self.text);
+        self.lengths.into_iter().map(move |len| text.split_to(len.min(text.len())))
     }
 }
 
 impl Replica<StreamMachine> {
     /// Takes messages of clients. If this replica does not serve, nothing is answered: the client's retry finds the
     /// leader, or is told that there is none.
-    pub(crate) fn publish(&mut self, messages: Vec<Inbound>, cx: &mut Cx) {
+    pub(crate) fn publish(&mut self, messages: Inbound, cx: &mut Cx) {
         if !self.serves() {
             return;
         }
         self.wake();
-        for message in messages {
-            let all = cx.queued.saturating_add(self.machine.queue_bytes);
-            if self.machine.queue_bytes > QUEUE_BYTES || all > cx.thresholds.queues {
-                self.machine.refuse(message.reply, ErrorKind::StreamTooManyRequests, cx);
-                continue;
-            }
-            self.machine.queue_bytes += message.len();
-            self.machine.queue.push_back(message);
+        let queued = cx.queued.saturating_add(self.machine.queue_bytes);
+        let room = cx.thresholds.queues.saturating_sub(queued);
+        let room = room.min(QUEUE_BYTES.saturating_sub(self.machine.queue_bytes));
+        if messages.size() <= room {
+            self.machine.queue_bytes += messages.size();
+            self.machine.queue.push_back(messages);
+        } else {
+            self.publish_some(&messages, room, cx);
         }
+    }
+
+    /// Takes what fits in `room` bytes, and refuses the rest.
+    fn publish_some(&mut self, messages: &Inbound, mut room: usize, cx: &mut Cx) {
+        let mut taken = Inbound::default();
+        for message in messages.iter() {
+            match room.checked_sub(message.size()) {
+                Some(left) => {
+                    room = left;
+                    let payload = Bytes::copy_from_slice(message.payload);
+                    taken.push(message.subject, message.reply, message.headers, &payload);
+                }
+                None => self.machine.refuse(message.reply, ErrorKind::StreamTooManyRequests, cx),
+            }
+        }
+        self.machine.queue_bytes += taken.size();
+        self.machine.queue.extend(Some(taken).filter(|taken| !taken.is_empty()));
     }
 
     /// Proposes what waits: everything that came since the last turn becomes one entry, or as few as the limits
@@ -68,13 +85,12 @@ impl Replica<StreamMachine> {
             && self.machine.pending_bytes < self.machine.pace.limit(cx.thresholds.stream_in_flight)
             && self.serves()
         {
-            let batch = self.machine.take_batch();
-            let Batch { builder, taken } = batch;
+            let Batch { builder, replies, taken } = self.machine.batch();
             let size = builder.encoded_size();
             let data = builder.finish(self.machine.now(cx));
             match self.raft.propose(data) {
                 Ok((index, term)) => {
-                    let replies = taken.into_iter().map(|m| m.reply).collect();
+                    self.machine.leave_queue(taken);
                     self.machine.pending_bytes += size;
                     let owed = Owed::Acks { replies, bytes: size, at: cx.now.mono };
                     self.machine.pending.insert(index, (term, owed));
@@ -83,46 +99,53 @@ impl Replica<StreamMachine> {
                     self.machine.forget_queue();
                 }
                 // Taken up again when something was committed, or the transfer is over.
-                Err(_) => {
-                    self.machine.put_back(taken);
-                    return;
-                }
+                Err(_) => return,
             }
         }
     }
 }
 
+/// What is to be the next entry.
 struct Batch {
     builder: PublishBatchBuilder,
-    taken: VecDeque<Inbound>,
+    replies: Replies,
+    /// How many messages of the queue it is.
+    taken: usize,
 }
 
 impl StreamMachine {
-    fn take_batch(&mut self) -> Batch {
+    /// Puts together what waits, as far as one entry takes it. It stays in the queue.
+    fn batch(&self) -> Batch {
         let most = self.pace.limit(ENTRY_BYTES);
         let mut builder = PublishBatchBuilder::with_capacity(self.queue_bytes.min(most));
-        let mut taken = VecDeque::new();
-        while let Some(message) = self.queue.pop_front() {
+        let mut replies = Replies::default();
+        let mut taken = 0;
+        for message in self.queue.iter().flat_map(Inbound::iter) {
             let full =
-                builder.len() == ENTRY_MESSAGES || builder.encoded_size() + message.len() > most;
+                builder.len() == ENTRY_MESSAGES || builder.encoded_size() + message.size() > most;
             if full && !builder.is_empty() {
-                self.queue.push_front(message);
                 break;
             }
-            self.queue_bytes -= message.len();
-            // Subjects were checked by the parser; what is too long was refused there.
-            let Ok(subject) = std::str::from_utf8(&message.subject) else { continue };
-            if builder.push(subject, &message.headers, &message.payload).is_ok() {
-                taken.push_back(message);
+            taken += 1;
+            let InboundMessage { subject, reply, headers, payload } = message;
+            // What is too long was refused where it came in.
+            if builder.push(subject, headers, payload).is_ok() {
+                replies.push(reply);
             }
         }
-        Batch { builder, taken }
+        Batch { builder, replies, taken }
     }
 
-    fn put_back(&mut self, taken: VecDeque<Inbound>) {
-        for message in taken.into_iter().rev() {
-            self.queue_bytes += message.len();
-            self.queue.push_front(message);
+    /// Takes the first `count` messages out of the queue.
+    fn leave_queue(&mut self, mut count: usize) {
+        while let Some(first) = self.queue.front_mut().filter(|_| count > 0) {
+            let (before, some) = (first.size(), first.len().min(count));
+            first.skip(some);
+            count -= some;
+            self.queue_bytes -= before - first.size();
+            if first.is_empty() {
+                self.queue.pop_front();
+            }
         }
     }
 
@@ -131,43 +154,31 @@ impl StreamMachine {
         self.queue_bytes = 0;
     }
 
-    pub(super) fn refuse(&self, reply: Option<Bytes>, why: ErrorKind, cx: &mut Cx) {
-        if let Some(subject) = reply.filter(|_| !self.stream.config().no_ack) {
-            let payload = ack::refused(&self.stream.config().name, &why.error());
-            let headers = Bytes::new();
-            cx.out.publishes.push(Publish {
-                account: self.account.clone(),
-                to: subject.clone(),
-                subject,
-                reply: None,
-                headers,
-                payload,
-            });
+    pub(super) fn refuse(&self, reply: &str, why: ErrorKind, cx: &mut Cx) {
+        if reply.is_empty() || self.stream.config().no_ack {
+            return;
         }
+        let payload = ack::refused(&self.stream.config().name, &why.error());
+        let to = Bytes::copy_from_slice(reply.as_bytes());
+        cx.out.publishes.push(Publish::answer(self.account.clone(), to, payload));
     }
 
     /// Answers the publishers of an entry.
     pub(super) fn acknowledge(
         &self,
-        replies: Vec<Option<Bytes>>,
+        replies: Replies,
         outcomes: &[PublishOutcome],
         cx: &mut Cx,
     ) {
         if self.stream.config().no_ack {
             return;
         }
-        let name = &self.stream.config().name;
-        for (reply, outcome) in replies.into_iter().zip(outcomes) {
-            let Some(subject) = reply else { continue };
-            let payload = ack::outcome(name, outcome);
-            cx.out.publishes.push(Publish {
-                account: self.account.clone(),
-                to: subject.clone(),
-                subject,
-                reply: None,
-                headers: Bytes::new(),
-                payload,
-            });
+        let payloads = ack::outcomes(&self.stream.config().name, outcomes);
+        cx.out.publishes.reserve(outcomes.len());
+        for (to, payload) in replies.into_subjects().zip(payloads) {
+            if !to.is_empty() {
+                cx.out.publishes.push(Publish::answer(self.account.clone(), to, payload));
+            }
         }
     }
 }

@@ -7,6 +7,7 @@ use flotilla_jsapi::ErrorKind;
 use flotilla_raft::{ReplicaId, StoreId};
 
 use super::StreamMachine;
+use super::inbound::Inbound;
 use crate::replica::Replica;
 use crate::turn::Cx;
 
@@ -37,7 +38,7 @@ impl Replica<StreamMachine> {
     pub(super) fn refuse_queue(&mut self, cx: &mut Cx) {
         let waiting = std::mem::take(&mut self.machine.queue);
         self.machine.queue_bytes = 0;
-        for message in waiting {
+        for message in waiting.iter().flat_map(Inbound::iter) {
             self.machine.refuse(message.reply, ErrorKind::InsufficientResources, cx);
         }
     }

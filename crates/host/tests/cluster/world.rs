@@ -278,13 +278,9 @@ impl World {
     /// Publishes at whoever leads the stream; the acknowledgement goes to `reply`.
     pub(crate) fn publish(&mut self, group: GroupId, subject: &str, reply: &str, payload: &str) {
         let Some((_, leader)) = self.leaders.get(&group).copied() else { return };
-        let message = Inbound {
-            subject: Bytes::copy_from_slice(subject.as_bytes()),
-            reply: Some(Bytes::copy_from_slice(reply.as_bytes())),
-            headers: Bytes::new(),
-            payload: Bytes::copy_from_slice(payload.as_bytes()),
-        };
-        self.give(leader, Input::Publish { group, messages: vec![message] });
+        let mut messages = Inbound::default();
+        messages.push(subject, reply, b"", &Bytes::copy_from_slice(payload.as_bytes()));
+        self.give(leader, Input::Publish { group, messages });
     }
 
     /// Lets `millis` pass.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use flotilla_host::{ConsumerInput, Input};
+use flotilla_host::{ConsumerInput, InboundMessage, Input};
 use flotilla_jsapi::publish::PubAckReply;
 use flotilla_stream::{Ack, AckKind, PullRequest};
 
@@ -39,10 +39,13 @@ async fn a_stream_listens_to_its_subjects_while_it_is_led_here() {
     server.publish("a.1", Some("_R.1"), "NATS/1.0 503\r\nX: y\r\n\r\n", "one");
     let Input::Publish { group: to, messages } = server.input().await else { panic!("a publish") };
     assert_eq!((to, messages.len()), (group, 1));
-    assert_eq!(&messages[0].subject[..], b"a.1");
-    assert_eq!(messages[0].reply.as_deref(), Some(&b"_R.1"[..]));
-    assert_eq!(&messages[0].headers[..], b"NATS/1.0\r\nX: y\r\n\r\n");
-    assert_eq!(&messages[0].payload[..], b"one");
+    let expected = InboundMessage {
+        subject: "a.1",
+        reply: "_R.1",
+        headers: b"NATS/1.0\r\nX: y\r\n\r\n",
+        payload: b"one",
+    };
+    assert_eq!(messages.iter().collect::<Vec<_>>(), [expected]);
 
     // Another configuration.
     let body = r#"{"name":"S","subjects":["a.>","c"]}"#;

@@ -32,19 +32,21 @@ impl Clients {
     /// Publishes some messages at once.
     pub(crate) fn publish_to(&mut self, group: GroupId, count: u64, world: &mut World) {
         let Some(leader) = self.leader(group, world) else { return };
-        let messages = (0..count).map(|_| self.message(group, world.now)).collect();
+        let mut messages = Inbound::default();
+        (0..count).for_each(|_| self.message(group, world.now, &mut messages));
         world.give(leader, Input::Publish { group, messages });
     }
 
     /// One message to one stream, for whoever wants to know that it takes some.
     pub fn probe(&mut self, group: GroupId, world: &mut World) -> Option<u64> {
         let leader = world.leader(group)?;
-        let message = self.message(group, world.now);
-        world.give(leader, Input::Publish { group, messages: vec![message] });
+        let mut messages = Inbound::default();
+        self.message(group, world.now, &mut messages);
+        world.give(leader, Input::Publish { group, messages });
         Some(self.history.publications.len() as u64 - 1)
     }
 
-    fn message(&mut self, group: GroupId, now: u64) -> Inbound {
+    fn message(&mut self, group: GroupId, now: u64, into: &mut Inbound) {
         let id = self.history.publications.len() as u64;
         let Some(life) = self.history.streams.get(&group) else {
             unreachable!("clients know of no other streams")
@@ -71,14 +73,9 @@ impl Clients {
             at: now,
             outcome: Outcome::Unknown,
         };
-        let inbound = Inbound {
-            subject: publication.subject.clone().into(),
-            reply: Some(format!("A.{id}").into()),
-            headers: headers(&publication),
-            payload: publication.payload(),
-        };
+        let (reply, headers) = (format!("A.{id}"), headers(&publication));
+        into.push(&publication.subject, &reply, &headers, &publication.payload());
         self.history.publications.push(publication);
-        inbound
     }
 
     pub(super) fn pull(&mut self, world: &mut World) {

@@ -190,7 +190,7 @@ impl Running {
     /// Whether there is room for it, if clients sent it; it then counts.
     fn has_room(&mut self, shard: usize, input: &Input) -> bool {
         let Input::Publish { messages, .. } = input else { return true };
-        let bytes: usize = messages.iter().map(|m| m.payload.len() + m.headers.len()).sum();
+        let bytes = messages.size();
         let all = &mut self.published[shard];
         let has_room = *all == 0 || *all + bytes <= INBOX;
         *all += if has_room { bytes } else { 0 };
