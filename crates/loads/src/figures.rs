@@ -32,7 +32,7 @@ impl Figures {
     }
 
     /// Percentiles in microseconds.
-    pub(crate) fn add_latencies(&mut self, latencies: &Latencies) {
+    pub fn add_latencies(&mut self, latencies: &Latencies) {
         let at = |quantile| latencies.0.value_at_quantile(quantile) as f64 / 1_000.0;
         self.add("p50 us", at(0.5));
         self.add("p99 us", at(0.99));
@@ -62,25 +62,41 @@ pub fn short(value: f64) -> String {
 
 /// Latencies, in nanoseconds.
 #[derive(Debug)]
-pub(crate) struct Latencies(Histogram<u64>);
+pub struct Latencies(Histogram<u64>);
+
+impl Default for Latencies {
+    fn default() -> Self {
+        Self::new()
+    }
+}
 
 impl Latencies {
-    pub(crate) fn new() -> Self {
+    /// None yet.
+    #[must_use]
+    pub fn new() -> Self {
         // The bounds are right, and three digits are few.
         let histogram = Histogram::new_with_bounds(1, LONGEST, 3);
         Self(histogram.unwrap_or_else(|_| unreachable!("these bounds are valid")))
     }
 
-    pub(crate) fn record(&mut self, latency: Duration) {
+    /// Adds one.
+    pub fn record(&mut self, latency: Duration) {
         self.0.saturating_record(u64::try_from(latency.as_nanos()).unwrap_or(u64::MAX));
     }
 
-    pub(crate) fn merge(&mut self, other: &Self) {
+    /// Adds all of another's.
+    pub fn merge(&mut self, other: &Self) {
         // Both have the same bounds.
         let _ = self.0.add(&other.0);
     }
 
     /// With what a client would have asked that waited for one answer at a time, had it gone on at its median pace.
+    /// So that this part of them is no longer, in milliseconds.
+    #[must_use]
+    pub fn milliseconds(&self, quantile: f64) -> f64 {
+        self.0.value_at_quantile(quantile) as f64 / 1e6
+    }
+
     pub(crate) fn corrected(&self) -> Self {
         Self(self.0.clone_correct(self.0.value_at_quantile(0.5)))
     }
