@@ -38,6 +38,13 @@ impl Figures {
         self.add("p99 us", at(0.99));
         self.add("p99.9 us", at(0.999));
     }
+
+    /// The median and the 99th percentile in milliseconds, under these names.
+    pub fn add_milliseconds(&mut self, names: [&'static str; 2], latencies: &Latencies) {
+        for (name, quantile) in names.into_iter().zip([0.5, 0.99]) {
+            self.add(name, latencies.0.value_at_quantile(quantile) as f64 / 1e6);
+        }
+    }
 }
 
 impl fmt::Display for Figures {
@@ -91,12 +98,6 @@ impl Latencies {
     }
 
     /// With what a client would have asked that waited for one answer at a time, had it gone on at its median pace.
-    /// So that this part of them is no longer, in milliseconds.
-    #[must_use]
-    pub fn milliseconds(&self, quantile: f64) -> f64 {
-        self.0.value_at_quantile(quantile) as f64 / 1e6
-    }
-
     pub(crate) fn corrected(&self) -> Self {
         Self(self.0.clone_correct(self.0.value_at_quantile(0.5)))
     }
