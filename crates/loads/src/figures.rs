@@ -33,7 +33,7 @@ impl Figures {
 
     /// Percentiles in microseconds.
     pub fn add_latencies(&mut self, latencies: &Latencies) {
-        let at = |quantile| latencies.0.value_at_quantile(quantile) as f64 / 1_000.0;
+        let at = |quantile| latencies.at(quantile).as_secs_f64() * 1e6;
         self.add("p50 us", at(0.5));
         self.add("p99 us", at(0.99));
         self.add("p99.9 us", at(0.999));
@@ -42,7 +42,7 @@ impl Figures {
     /// The median and the 99th percentile in milliseconds, under these names.
     pub fn add_milliseconds(&mut self, names: [&'static str; 2], latencies: &Latencies) {
         for (name, quantile) in names.into_iter().zip([0.5, 0.99]) {
-            self.add(name, latencies.0.value_at_quantile(quantile) as f64 / 1e6);
+            self.add(name, latencies.at(quantile).as_secs_f64() * 1e3);
         }
     }
 }
@@ -95,6 +95,12 @@ impl Latencies {
     pub fn merge(&mut self, other: &Self) {
         // Both have the same bounds.
         let _ = self.0.add(&other.0);
+    }
+
+    /// No longer than this takes such a part of them: 0.5 is the median.
+    #[must_use]
+    pub fn at(&self, quantile: f64) -> Duration {
+        Duration::from_nanos(self.0.value_at_quantile(quantile))
     }
 
     /// With what a client would have asked that waited for one answer at a time, had it gone on at its median pace.

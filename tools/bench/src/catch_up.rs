@@ -5,7 +5,7 @@ use flotilla_loads::Figures;
 use flotilla_tests::Cluster;
 use tokio::time::Instant;
 
-use crate::stock::{SIZE, Stock, until_healthy};
+use crate::stock::{SIZE, Stock, until_healthy, until_there};
 
 pub(crate) const NAME: &str = "catch-up";
 
@@ -21,9 +21,13 @@ pub(crate) async fn measure(cluster: &mut Cluster, messages: u64) -> Result<Figu
 
     let started = Instant::now();
     cluster.server_mut(&away)?.start()?;
-    let (healthy, ()) = tokio::try_join!(
+    let back = cluster.servers().iter().find(|server| server.name() == away);
+    let back = back.context("it was there a moment ago")?;
+    // By the leader's word and by its own: who is current by the one may still have to read what it was sent.
+    let (healthy, (), ()) = tokio::try_join!(
         async { until_healthy(cluster.servers()).await.map(|()| started.elapsed()) },
         stock.until_current(&client),
+        until_there(back, messages),
     )?;
     let seconds = started.elapsed().as_secs_f64();
     let mut figures = Figures::default();

@@ -23,8 +23,11 @@ pub(crate) fn measure(directory: &Path, length: Duration) -> Result<Figures> {
     let mut figures = Figures::default();
     let alone = write(directory, 1, length)?;
     let three = write(directory, 3, length)?;
-    figures.add_milliseconds(["one writer, p50 ms", "one writer, p99 ms"], &alone);
-    figures.add_milliseconds(["three writers, p50 ms", "three writers, p99 ms"], &three);
+    let us = |latencies: &Latencies, quantile| latencies.at(quantile).as_secs_f64() * 1e6;
+    figures.add("one writer, p50 us", us(&alone, 0.5));
+    figures.add("one writer, p99 us", us(&alone, 0.99));
+    figures.add("three writers, p50 us", us(&three, 0.5));
+    figures.add("three writers, p99 us", us(&three, 0.99));
     Ok(figures)
 }
 

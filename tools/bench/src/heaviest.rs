@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 use tokio::time::{sleep, timeout};
 
 use crate::processes::Processes;
+use crate::stock::jsz;
 
 pub(crate) const NAME: &str = "heaviest";
 /// How long it lasts if nothing else is said.
@@ -74,10 +75,8 @@ impl Watch {
     }
 
     async fn look(&mut self, cluster: &Cluster, client: &Client) -> Result<()> {
-        let page = cluster.servers()[0].get("/jsz").await.context("nobody answers")?;
-        let (_, body) = page.split_once("\r\n\r\n").context("no page")?;
-        let page: Value = serde_json::from_str(body)?;
-        self.see("meta", &page["meta_cluster"]);
+        let first = cluster.servers().first().context("there is no server")?;
+        self.see("meta", &jsz(first).await?["meta_cluster"]);
         let list = request(client, "STREAM.LIST", &json!({})).await?;
         for stream in list["streams"].as_array().into_iter().flatten() {
             let name = stream["config"]["name"].as_str().unwrap_or_default();

@@ -139,13 +139,9 @@ async fn measure(arguments: &Arguments, flavour: Flavour) -> (Vec<(String, Figur
         let name = scene.name();
         let is_wanted = arguments.names(name) || scene.is_usual() && arguments.wants(name);
         if result.is_ok() && is_wanted {
-            result = match scene.play(arguments, flavour).await {
-                Ok(figures) => {
-                    measured.push((name.to_owned(), figures));
-                    Ok(())
-                }
-                Err(error) => Err(error.context(name)),
-            };
+            let mut figures = Figures::default();
+            result = scene.play(arguments, flavour, &mut figures).await.context(name);
+            measured.push((name.to_owned(), figures));
         }
     }
     (measured, result)

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use async_nats::Client;
 use bytes::Bytes;
 use flotilla_loads::{Figures, Latencies};
@@ -11,7 +11,7 @@ use flotilla_tests::Cluster;
 use flotilla_tests::cluster::{create_stream, request};
 use futures::{StreamExt, TryStreamExt};
 use serde_json::json;
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout};
 
 use crate::processes::Processes;
 use crate::stock::{create_consumer, is_stored, until_healthy, until_stored};
@@ -25,20 +25,25 @@ const AT_ONCE: usize = 64;
 const SETTLE: Duration = Duration::from_secs(20);
 /// How long the server is watched at rest.
 const WATCH: Duration = Duration::from_secs(20);
+/// How long a consumer may take to give a message.
+const ANSWER: Duration = Duration::from_secs(10);
 /// How many of each kind are asked something.
 const ASKED: usize = 500;
 
 /// Creates so many groups, a hundredth of them streams, and looks at the server at rest, at work and in trouble.
-pub(crate) async fn measure(cluster: &mut Cluster, groups: usize) -> Result<Figures> {
+/// What was measured before it breaks is told.
+pub(crate) async fn measure(
+    cluster: &mut Cluster,
+    groups: usize,
+    figures: &mut Figures,
+) -> Result<()> {
     let streams = (groups / TOGETHER).max(1);
     let client = cluster.client().await?;
-    let mut figures = Figures::default();
     let empty = Processes::read(cluster)?;
-    create(&client, streams, &mut figures).await?;
-    rest(cluster, &empty, streams * TOGETHER, &mut figures).await?;
-    ask(&client, streams, &mut figures).await?;
-    restart(cluster, &client, &mut figures).await?;
-    Ok(figures)
+    create(&client, streams, figures).await.context("creating")?;
+    rest(cluster, &empty, streams * TOGETHER, figures).await?;
+    ask(&client, streams, figures).await?;
+    restart(cluster, &client, figures).await.context("starting again")
 }
 
 async fn create(client: &Client, streams: usize, figures: &mut Figures) -> Result<()> {
@@ -92,7 +97,8 @@ async fn ask(client: &Client, streams: usize, figures: &mut Figures) -> Result<(
     let mut publish = Latencies::new();
     for number in &asked {
         let began = Instant::now();
-        let ack = client.request(format!("one.{number}"), Bytes::from_static(b"x")).await?;
+        let ack = client.request(format!("one.{number}"), Bytes::from_static(b"x")).await;
+        let ack = ack.with_context(|| format!("publishing to stream {number}"))?;
         publish.record(began.elapsed());
         ensure!(is_stored(&ack.payload), "stream {number} stores nothing: {ack:?}");
     }
@@ -100,11 +106,18 @@ async fn ask(client: &Client, streams: usize, figures: &mut Figures) -> Result<(
     // What was published may have woken the consumers.
     sleep(SETTLE).await;
     let (mut pull, mut info) = (Latencies::new(), Latencies::new());
+    let (inbox, body) = (client.new_inbox(), Bytes::from_static(br#"{"batch":1}"#));
+    // Not a request: a message that is delivered has the subject that it was published to.
+    let mut messages = client.subscribe(inbox.clone()).await?;
+    client.flush().await?;
     for (place, number) in asked.iter().enumerate() {
         let consumer = place % (TOGETHER - 1);
         let subject = format!("$JS.API.CONSUMER.MSG.NEXT.ONE{number}.c{consumer}");
         let began = Instant::now();
-        let message = client.request(subject, Bytes::from_static(br#"{"batch":1}"#)).await?;
+        client.publish_with_reply(subject, inbox.clone(), body.clone()).await?;
+        let message = timeout(ANSWER, messages.next()).await;
+        let message = message.with_context(|| format!("pulling from c{consumer} of {number}"))?;
+        let message = message.context("the subscription ended")?;
         pull.record(began.elapsed());
         ensure!(message.payload == "x", "consumer {consumer} of {number} gives {message:?}");
     }

@@ -56,11 +56,16 @@ impl Scene {
         !matches!(self, Self::Heaviest | Self::OneServer | Self::SlowDisk)
     }
 
-    /// Starts servers, and ends them afterwards.
-    pub(crate) async fn play(self, arguments: &Arguments, flavour: Flavour) -> Result<Figures> {
+    /// Starts servers, and ends them afterwards. What was measured before an error is told, too, where it took long.
+    pub(crate) async fn play(
+        self,
+        arguments: &Arguments,
+        flavour: Flavour,
+        figures: &mut Figures,
+    ) -> Result<()> {
         let mut cluster = start(flavour, if self == Self::OneServer { 1 } else { 3 }).await?;
         let length = arguments.seconds.map(Duration::from_secs);
-        let figures = match self {
+        *figures = match self {
             Self::Failover => failover::measure(&mut cluster, arguments.kills).await?,
             Self::Groups => groups::measure(&mut cluster, arguments.streams).await?,
             Self::Recovery => recovery::measure(&mut cluster, arguments.messages).await?,
@@ -69,11 +74,13 @@ impl Scene {
             Self::Heaviest => {
                 heaviest::measure(&cluster, length.unwrap_or(heaviest::LENGTH)).await?
             }
-            Self::OneServer => one_server::measure(&mut cluster, arguments.groups).await?,
+            Self::OneServer => {
+                one_server::measure(&mut cluster, arguments.groups, figures).await?;
+                std::mem::take(figures)
+            }
             Self::SlowDisk => slow_disk::measure(&cluster).await?,
         };
-        cluster.kill_all().await?;
-        Ok(figures)
+        cluster.kill_all().await
     }
 }
 

@@ -88,6 +88,26 @@ impl Stock {
     }
 }
 
+/// What a server says of its JetStream.
+pub(crate) async fn jsz(server: &Server) -> Result<Value> {
+    let page = server.get("/jsz").await.context("nobody answers")?;
+    let (_, body) = page.split_once("\r\n\r\n").context("no page")?;
+    Ok(serde_json::from_str(body)?)
+}
+
+/// Returns once a server itself says that it has so many messages, of all its streams.
+pub(crate) async fn until_there(server: &Server, messages: u64) -> Result<()> {
+    let until = Instant::now() + PATIENCE;
+    loop {
+        let there = jsz(server).await.ok().and_then(|page| page["messages"].as_u64());
+        if there == Some(messages) {
+            return Ok(());
+        }
+        ensure!(Instant::now() < until, "{} has {there:?} of {messages}", server.name());
+        sleep(PAUSE).await;
+    }
+}
+
 /// Publishes one message after the other, until one is stored.
 pub(crate) async fn until_stored(client: &Client, subject: &str) -> Result<()> {
     let until = Instant::now() + PATIENCE;
