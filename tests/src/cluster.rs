@@ -28,7 +28,7 @@ pub const SYSTEM_USER: (&str, &str) = ("admin", "admin");
 pub struct Plan {
     /// The server program.
     pub flavour: Flavour,
-    /// How many servers: `n1-c1` to `n<N>-c1`, in cluster `C1`.
+    /// How many servers: `n1-c1` to `n<N>-c1`, in cluster `C1`; one alone is in none.
     pub servers: usize,
     /// Where each server's store is; a directory of the cluster's own if not given.
     pub stores: Vec<PathBuf>,
@@ -276,20 +276,27 @@ fn create(plan: &Plan, program: &Path, dir: &Path) -> Result<Vec<Server>> {
         let (user, password) = SYSTEM_USER;
         // What servers tell each other about the others must lead to the fronts, too.
         let advertise = plan.fronts.get(index).map(|front| format!("  advertise: \"{front}\"\n"));
+        let host = plan.host(index);
+        // The reference takes no cluster without routes.
+        let cluster = match plan.servers {
+            1 => String::new(),
+            _ => format!(
+                "cluster {{\n  name: C1\n  listen: {host}:{route}\n{advertise}  routes: [\n{peers}  ]\n}}\n",
+                route = routes[index],
+                advertise = advertise.unwrap_or_default(),
+            ),
+        };
         let shards = plan.shards.get(index).filter(|_| plan.flavour == Flavour::Flotilla);
         let shards = shards.map(|shards| format!("flotilla {{ shards: {shards} }}\n"));
-        let host = plan.host(index);
         let config = format!(
             "server_name: {name}\nlisten: {host}:{client}\nhttp: {host}:{http}\n\
             jetstream {{\n  store_dir: \"{store}\"\n  {jetstream}\n}}\n\
             accounts {{\n  $SYS {{ users: [ {{ user: {user}, password: {password} }} ] }}\n}}\n\
-            cluster {{\n  name: C1\n  listen: {host}:{route}\n{advertise}  routes: [\n{peers}  ]\n}}\n{shards}",
+            {cluster}{shards}",
             client = clients[index],
             http = https[index],
-            route = routes[index],
             store = store.display(),
             jetstream = plan.jetstream,
-            advertise = advertise.unwrap_or_default(),
             shards = shards.unwrap_or_default(),
         );
         let server = Server::new(

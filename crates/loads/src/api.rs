@@ -30,16 +30,27 @@ impl Connection {
         }
     }
 
-    /// Creates a stream in a file.
+    /// Creates a stream in a file, without limits.
     pub(crate) async fn create_stream(
         &mut self,
         name: &str,
         subject: &str,
         replicas: usize,
     ) -> Result<(), LoadError> {
+        self.create_bounded_stream(name, subject, replicas, -1).await
+    }
+
+    /// The same, that gives up its oldest messages beyond so many bytes.
+    pub(crate) async fn create_bounded_stream(
+        &mut self,
+        name: &str,
+        subject: &str,
+        replicas: usize,
+        max_bytes: i64,
+    ) -> Result<(), LoadError> {
         let config = json!({
             "name": name, "subjects": [subject], "num_replicas": replicas, "storage": "file", "retention": "limits",
-            "discard": "old", "max_msgs": -1, "max_bytes": -1, "max_age": 0, "max_consumers": -1, "max_msg_size": -1,
+            "discard": "old", "max_msgs": -1, "max_bytes": max_bytes, "max_age": 0, "max_consumers": -1, "max_msg_size": -1,
         });
         self.insist(&format!("STREAM.CREATE.{name}"), &config).await.map(drop)
     }

@@ -32,11 +32,18 @@ impl Figures {
     }
 
     /// Percentiles in microseconds.
-    pub(crate) fn add_latencies(&mut self, latencies: &Latencies) {
-        let at = |quantile| latencies.0.value_at_quantile(quantile) as f64 / 1_000.0;
+    pub fn add_latencies(&mut self, latencies: &Latencies) {
+        let at = |quantile| latencies.at(quantile).as_secs_f64() * 1e6;
         self.add("p50 us", at(0.5));
         self.add("p99 us", at(0.99));
         self.add("p99.9 us", at(0.999));
+    }
+
+    /// The median and the 99th percentile in milliseconds, under these names.
+    pub fn add_milliseconds(&mut self, names: [&'static str; 2], latencies: &Latencies) {
+        for (name, quantile) in names.into_iter().zip([0.5, 0.99]) {
+            self.add(name, latencies.at(quantile).as_secs_f64() * 1e3);
+        }
     }
 }
 
@@ -62,22 +69,38 @@ pub fn short(value: f64) -> String {
 
 /// Latencies, in nanoseconds.
 #[derive(Debug)]
-pub(crate) struct Latencies(Histogram<u64>);
+pub struct Latencies(Histogram<u64>);
+
+impl Default for Latencies {
+    fn default() -> Self {
+        Self::new()
+    }
+}
 
 impl Latencies {
-    pub(crate) fn new() -> Self {
+    /// None yet.
+    #[must_use]
+    pub fn new() -> Self {
         // The bounds are right, and three digits are few.
         let histogram = Histogram::new_with_bounds(1, LONGEST, 3);
         Self(histogram.unwrap_or_else(|_| unreachable!("these bounds are valid")))
     }
 
-    pub(crate) fn record(&mut self, latency: Duration) {
+    /// Adds one.
+    pub fn record(&mut self, latency: Duration) {
         self.0.saturating_record(u64::try_from(latency.as_nanos()).unwrap_or(u64::MAX));
     }
 
-    pub(crate) fn merge(&mut self, other: &Self) {
+    /// Adds all of another's.
+    pub fn merge(&mut self, other: &Self) {
         // Both have the same bounds.
         let _ = self.0.add(&other.0);
+    }
+
+    /// No longer than this takes such a part of them: 0.5 is the median.
+    #[must_use]
+    pub fn at(&self, quantile: f64) -> Duration {
+        Duration::from_nanos(self.0.value_at_quantile(quantile))
     }
 
     /// With what a client would have asked that waited for one answer at a time, had it gone on at its median pace.

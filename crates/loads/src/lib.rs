@@ -3,6 +3,7 @@
 //!
 //! * [`Servers::find`] learns which servers there are.
 //! * [`Load::all`] names the loads; [`Load::run`] puts one on the servers and returns its [`Figures`].
+//! * [`fill_stream`] publishes what has to be there before something is measured.
 //!
 //! Latencies are from handing bytes to the socket until the answer is read. A client that waits for one answer before it
 //! asks again does not ask a server that stands still; what it would have asked meanwhile is added to the histogram, as if
@@ -10,9 +11,12 @@
 
 mod api;
 mod assets;
+mod echo;
 mod error;
 mod fanout;
 mod figures;
+mod fill;
+mod heaviest;
 mod load;
 mod publish;
 mod pull;
@@ -20,6 +24,7 @@ mod servers;
 mod wire;
 
 pub use error::LoadError;
-pub use figures::{Figures, short};
+pub use figures::{Figures, Latencies, short};
+pub use fill::fill_stream;
 pub use load::{Load, Moment, Window};
 pub use servers::{Address, Servers};

@@ -2,10 +2,14 @@
 
 use std::time::Duration;
 
+use tokio::time::{Instant, sleep_until};
+
 use crate::assets::Assets;
+use crate::echo::Echo;
 use crate::error::LoadError;
 use crate::fanout::Fanout;
 use crate::figures::Figures;
+use crate::heaviest::Heaviest;
 use crate::publish::Publish;
 use crate::pull::Pull;
 use crate::servers::Servers;
@@ -28,6 +32,14 @@ pub enum Moment {
     End,
 }
 
+/// Tells of both moments when they come.
+pub(crate) async fn tell(from: Instant, until: Instant, at: &mut dyn FnMut(Moment)) {
+    sleep_until(from).await;
+    at(Moment::Begin);
+    sleep_until(until).await;
+    at(Moment::End);
+}
+
 /// A load.
 #[derive(Clone, Debug)]
 pub struct Load {
@@ -41,7 +53,9 @@ enum Kind {
     Publish(Publish),
     Pull(Pull),
     Fanout(Fanout),
+    Echo(Echo),
     Assets(Assets),
+    Heaviest(Heaviest),
 }
 
 const fn publish(
@@ -65,7 +79,7 @@ const fn assets(name: &'static str, at_once: usize, consumers: bool) -> Load {
     Load { name, kind: Kind::Assets(Assets { replicas: 3, at_once, consumers }) }
 }
 
-const ALL: [Load; 17] = [
+const ALL: [Load; 18] = [
     publish("R3 128 B, one in flight", (1, 3), 128, 1),
     publish("R3 128 B, 256 in flight", (1, 3), 128, 256),
     publish("R3 128 B, 1024 in flight", (1, 3), 128, 1024),
@@ -79,6 +93,7 @@ const ALL: [Load; 17] = [
     core("core 128 B, one subscriber", 1, false),
     core("core 128 B, eight subscribers", 8, false),
     core("core 128 B, across two servers", 1, true),
+    Load { name: "core 128 B, request and reply", kind: Kind::Echo(Echo { size: 128 }) },
     assets("create R3 streams, one at a time", 1, false),
     assets("create R3 streams, eight at a time", 8, false),
     assets("create R3 consumers, one at a time", 1, true),
@@ -86,9 +101,29 @@ const ALL: [Load; 17] = [
 ];
 
 impl Load {
-    /// All there are.
+    /// All there are, but the heaviest.
     pub fn all() -> impl Iterator<Item = Self> {
         ALL.into_iter()
+    }
+
+    /// What keeps three servers busy for as long as one likes: eight R3 streams with 1,024 messages of 128 B in flight each,
+    /// which keep their newest only, and a consumer of one of them.
+    #[must_use]
+    pub fn heaviest() -> Self {
+        let publish = Publish { streams: 8, replicas: 3, size: 128, in_flight: 1024 };
+        let pull = Pull { replicas: 3, size: 128, batch: 256 };
+        Self { name: "heaviest", kind: Kind::Heaviest(Heaviest { publish, pull }) }
+    }
+
+    /// How many bytes of payload the servers together store for one message, if it is stored.
+    #[must_use]
+    pub fn stored_bytes(&self) -> Option<usize> {
+        match &self.kind {
+            Kind::Publish(publish) | Kind::Heaviest(Heaviest { publish, .. }) => {
+                Some(publish.size * publish.replicas)
+            }
+            Kind::Pull(_) | Kind::Fanout(_) | Kind::Echo(_) | Kind::Assets(_) => None,
+        }
     }
 
     /// Puts it on the servers. What it creates there is gone afterwards. `at` hears when counting begins and ends.
@@ -105,6 +140,8 @@ impl Load {
             Kind::Publish(publish) => publish.run(servers, window, at).await,
             Kind::Pull(pull) => pull.run(servers, window, at).await,
             Kind::Fanout(fanout) => fanout.run(servers, window, at).await,
+            Kind::Echo(echo) => echo.run(servers, window, at).await,
+            Kind::Heaviest(heaviest) => heaviest.run(servers, window, at).await,
             Kind::Assets(assets) => assets.run(servers, window, at).await,
         }
     }

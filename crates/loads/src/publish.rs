@@ -1,12 +1,12 @@
 //! Publishing with a fixed number of messages in flight, at the streams' leaders.
 
 use memchr::memmem;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::Instant;
 
 use crate::api::fit;
 use crate::error::LoadError;
 use crate::figures::{Figures, Latencies};
-use crate::load::{Moment, Window};
+use crate::load::{Moment, Window, tell};
 use crate::servers::{Address, Servers};
 use crate::wire::{Connection, Message, random};
 
@@ -22,9 +22,11 @@ pub(crate) struct Publish {
 }
 
 /// What one publisher saw.
-struct Seen {
+pub(crate) struct Seen {
     stored: u64,
     refused: u64,
+    /// Neither the one nor the other, in the end.
+    unanswered: u64,
     /// With many in flight this is queueing time, not service time: the next message is sent when one is acknowledged.
     latencies: Latencies,
 }
@@ -51,20 +53,15 @@ impl Publish {
         let until = from + window.length;
         let publishers =
             streams.iter().map(|(_, subject, leader)| self.publish(subject, leader, from, until));
-        let clock = async {
-            sleep_until(from).await;
-            at(Moment::Begin);
-            sleep_until(until).await;
-            at(Moment::End);
-        };
-        let (seen, ()) = tokio::join!(futures::future::try_join_all(publishers), clock);
+        let publishers = futures::future::try_join_all(publishers);
+        let (seen, ()) = tokio::join!(publishers, tell(from, until, at));
         for (stream, ..) in &streams {
             client.delete_stream(stream).await?;
         }
         Ok(self.figures(&seen?, window))
     }
 
-    fn figures(&self, seen: &[Seen], window: Window) -> Figures {
+    pub(crate) fn figures(&self, seen: &[Seen], window: Window) -> Figures {
         let mut all = Latencies::new();
         seen.iter().for_each(|seen| all.merge(&seen.latencies));
         let mut figures = Figures::default();
@@ -73,11 +70,14 @@ impl Publish {
         figures.add("messages", stored as f64);
         figures.add("messages/s", stored as f64 / window.length.as_secs_f64());
         figures.add("refused", refused as f64);
+        let unanswered: u64 = seen.iter().map(|seen| seen.unanswered).sum();
+        figures.add("unanswered", unanswered as f64);
         figures.add_latencies(&if self.in_flight == 1 { all.corrected() } else { all });
         figures
     }
 
-    async fn publish(
+    /// Publishes from now on until then, and counts from `from` on.
+    pub(crate) async fn publish(
         &self,
         subject: &str,
         leader: &Address,
@@ -95,7 +95,7 @@ impl Publish {
         let messages: Vec<Vec<u8>> = (0..self.in_flight).map(message).collect();
         let mut started = vec![Instant::now(); self.in_flight];
         let mut ready: Vec<usize> = (0..self.in_flight).collect();
-        let mut seen = Seen { stored: 0, refused: 0, latencies: Latencies::new() };
+        let mut seen = Seen { stored: 0, refused: 0, unanswered: 0, latencies: Latencies::new() };
         let mut batch = Vec::new();
         let mut acks = Vec::new();
         let mut now = Instant::now();
@@ -108,8 +108,16 @@ impl Publish {
                 }
                 connection.write(&batch).await?;
             }
-            connection.messages(|message| acks.extend(Ack::read(&message))).await?;
+            let answered = connection.messages(|message| acks.extend(Ack::read(&message))).await;
             now = Instant::now();
+            match answered {
+                // A leader that ends says nothing of what it had not proposed yet.
+                Err(LoadError::Silent { .. }) if now >= until => {
+                    seen.unanswered = (self.in_flight - ready.len()) as u64;
+                    break;
+                }
+                answered => answered?,
+            }
             for Ack { slot, is_stored } in acks.drain(..) {
                 ready.push(slot);
                 let counts = now >= from && now < until;

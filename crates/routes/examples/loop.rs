@@ -1,5 +1,6 @@
-//! Throughput of one Raft lane between two servers in this process, each with a runtime of one
-//! thread: `cargo run --release -p flotilla-routes --example loop [MiB [frame size]...]`.
+//! One Raft lane between two servers in this process, each with a runtime of one thread: how long a small
+//! frame takes there and back, and how many of each size go through in a second.
+//! `cargo run --release -p flotilla-routes --example loop [MiB [frame size]...]`.
 
 use std::error::Error;
 use std::net::SocketAddr;
@@ -22,11 +23,52 @@ fn main() -> Result<()> {
     if sizes.is_empty() {
         sizes = vec![256, 4 << 10, 64 << 10];
     }
+    for size in [128, 4 << 10] {
+        round_trips(size)?;
+    }
     for size in sizes {
         // Small frames cost by the frame, so send fewer bytes of them.
         let bytes = if size < 1024 { mebibytes << 16 } else { mebibytes << 20 };
         measure(size, bytes / size)?;
     }
+    Ok(())
+}
+
+/// How many round trips are measured, after a tenth as many that are not.
+const ROUND_TRIPS: usize = 20_000;
+
+/// Sends a frame, waits until it is back, and sends the next one.
+fn round_trips(size: usize) -> Result<()> {
+    let (a, asking, mut answers) = start("a", None)?;
+    let (b, answering, mut questions) = start("b", Some(asking.local_addr()))?;
+    let peer = a.block_on(linked(&mut answers))?;
+    let echo = answering.clone();
+    b.spawn(async move {
+        while let Some(event) = questions.recv().await {
+            let Event::Frames { peer, frames, .. } = event else { continue };
+            for frame in frames {
+                // A lane that holds one frame at a time is never full.
+                let _ = echo.send(peer, Lane::Raft(0), Bytes::copy_from_slice(&frame));
+            }
+        }
+    });
+    // On the runtime's own thread, as the server's routes take their turns there.
+    let asked = asking.clone();
+    let mut took = a.block_on(a.spawn(async move {
+        let (frame, mut took) = (Bytes::from(vec![1; size]), Vec::new());
+        for _ in 0..ROUND_TRIPS + ROUND_TRIPS / 10 {
+            let began = Instant::now();
+            asked.send(peer, Lane::Raft(0), frame.clone())?;
+            while !matches!(answers.recv().await, Some(Event::Frames { .. })) {}
+            took.push(began.elapsed());
+        }
+        Ok::<_, SendError>(took.split_off(ROUND_TRIPS / 10))
+    }))??;
+    took.sort_unstable();
+    let at = |quantile: usize| took.get(took.len() * quantile / 100).copied().unwrap_or_default();
+    println!("{size:>6} B there and back: p50 {:?}, p99 {:?}", at(50), at(99));
+    b.block_on(answering.shutdown());
+    a.block_on(asking.shutdown());
     Ok(())
 }
 

@@ -6,14 +6,15 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use async_nats::Client;
 use bytes::Bytes;
-use flotilla_loads::Figures;
-use flotilla_tests::cluster::{ELECTION, create_stream, request};
+use flotilla_loads::{Figures, Latencies};
+use flotilla_tests::cluster::{create_stream, request};
 use flotilla_tests::{Cluster, Flavour, Server, eventually};
 use futures::{StreamExt, TryStreamExt};
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 
 use crate::processes::Processes;
+use crate::stock::create_consumer;
 
 pub(crate) const NAME: &str = "groups";
 /// How many are created at the same time.
@@ -50,15 +51,7 @@ pub(crate) async fn measure(cluster: &mut Cluster, streams: usize) -> Result<Fig
 async fn create(client: &Client, number: usize) -> Result<()> {
     let stream = format!("IDLE{number}");
     create_stream(client, &stream, &[&format!("idle.{number}")], 3).await?;
-    let config = json!({
-        "stream_name": stream,
-        "config": { "durable_name": "reader", "ack_policy": "explicit", "num_replicas": 3 },
-    });
-    let api = format!("CONSUMER.CREATE.{stream}.reader");
-    // A server that is behind may let a request time out; it is asked again, and the time counts.
-    let created =
-        eventually(ELECTION, &api, async || Ok(Some(request(client, &api, &config).await?)));
-    created.await.map(drop)
+    create_consumer(client, &stream, "reader", 3).await
 }
 
 /// What they cost while nothing happens.
@@ -80,41 +73,32 @@ async fn ask(client: &Client, streams: usize, figures: &mut Figures) -> Result<(
     // Spread over all of them, each once.
     let places =
         |from: usize| (0..ASKED.min(streams)).map(move |n| (from + n * streams / ASKED) % streams);
-    let mut publish = Vec::new();
+    let mut publish = Latencies::new();
     for number in places(0) {
         let began = Instant::now();
         let ack = client.request(format!("idle.{number}"), Bytes::from_static(b"x")).await?;
-        publish.push(began.elapsed());
+        publish.record(began.elapsed());
         let ack: Value = serde_json::from_slice(&ack.payload)?;
         ensure!(ack.get("error").is_none(), "stream {number} stores nothing: {ack}");
     }
     let names = ["publish to one at rest, p50 ms", "publish to one at rest, p99 ms"];
-    add_latencies(figures, names, publish);
-    let (mut info, mut list, mut make) = (Vec::new(), Vec::new(), Vec::new());
+    figures.add_milliseconds(names, &publish);
+    let (mut info, mut list, mut make) = (Latencies::new(), Latencies::new(), Latencies::new());
     for number in places(streams / 2) {
         let began = Instant::now();
         request(client, &format!("CONSUMER.INFO.IDLE{number}.reader"), &json!({})).await?;
-        info.push(began.elapsed());
+        info.record(began.elapsed());
         let began = Instant::now();
         request(client, "STREAM.NAMES", &json!({ "offset": number })).await?;
-        list.push(began.elapsed());
+        list.record(began.elapsed());
         let began = Instant::now();
         create(client, streams + number).await?;
-        make.push(began.elapsed() / 2);
+        make.record(began.elapsed() / 2);
     }
-    add_latencies(figures, ["info, p50 ms", "info, p99 ms"], info);
-    add_latencies(figures, ["names, p50 ms", "names, p99 ms"], list);
-    add_latencies(figures, ["create, p50 ms", "create, p99 ms"], make);
+    figures.add_milliseconds(["info, p50 ms", "info, p99 ms"], &info);
+    figures.add_milliseconds(["names, p50 ms", "names, p99 ms"], &list);
+    figures.add_milliseconds(["create, p50 ms", "create, p99 ms"], &make);
     Ok(())
-}
-
-fn add_latencies(figures: &mut Figures, names: [&'static str; 2], mut latencies: Vec<Duration>) {
-    latencies.sort_unstable();
-    for (name, quantile) in names.into_iter().zip([50, 99]) {
-        let place = latencies.len().saturating_sub(1) * quantile / 100;
-        let latency = latencies.get(place).copied().unwrap_or_default();
-        figures.add(name, latency.as_secs_f64() * 1e3);
-    }
 }
 
 /// A server is killed, and comes back: how long groups have no leader, and how long it is away.

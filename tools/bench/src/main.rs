@@ -5,11 +5,18 @@
 //! Flotilla runs with its defaults: a majority syncs before an acknowledgment. So does nats-server: it does not sync
 //! before an acknowledgment.
 
+mod catch_up;
 mod failover;
+mod floor;
 mod groups;
+mod heaviest;
+mod one_server;
 mod processes;
+mod recovery;
 mod report;
+mod scenes;
 mod slow_disk;
+mod stock;
 
 use std::fs;
 use std::path::PathBuf;
@@ -19,14 +26,17 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use clap::Parser;
 use flotilla_loads::{Figures, Load, Moment, Servers, Window};
-use flotilla_tests::{Cluster, Flavour, Plan};
+use flotilla_tests::{Cluster, Flavour};
 use tokio::time::sleep;
 
 use crate::processes::Processes;
 use crate::report::Report;
+use crate::scenes::{Scene, start};
 
 /// Before counting begins.
 const WARM: Duration = Duration::from_secs(2);
+/// How long a load lasts if nothing else is said.
+const LENGTH: Duration = Duration::from_secs(15);
 /// After a load, for what the servers still have to write.
 const SETTLE: Duration = Duration::from_secs(2);
 
@@ -40,9 +50,10 @@ struct Arguments {
     /// How many times each server is measured
     #[arg(long, default_value_t = 3)]
     rounds: u32,
-    /// How long each kind of load lasts, in seconds, after two more to warm up
-    #[arg(long, default_value_t = 15)]
-    seconds: u64,
+    /// How long each kind of load lasts, in seconds, after two more to warm up: 15 if it is not given, and 300 for
+    /// `heaviest`
+    #[arg(long)]
+    seconds: Option<u64>,
     /// Only the loads whose names contain this text; may be given several times
     #[arg(long)]
     only: Vec<String>,
@@ -52,6 +63,12 @@ struct Arguments {
     /// How many leaders are killed in the load `failover`
     #[arg(long, default_value_t = 10)]
     kills: usize,
+    /// How many messages of 128 B there are in the loads `recovery` and `catch-up`
+    #[arg(long, default_value_t = 1_000_000)]
+    messages: u64,
+    /// How many groups there are in the load `one server`: one in a hundred is a stream, the others are its consumers
+    #[arg(long, default_value_t = 100_000)]
+    groups: usize,
     /// Measure one server only
     #[arg(long, value_parser = ["flotilla", "nats"])]
     server: Option<String>,
@@ -62,7 +79,11 @@ struct Arguments {
 
 impl Arguments {
     fn wants(&self, name: &str) -> bool {
-        self.only.is_empty() || self.only.iter().any(|text| name.contains(text))
+        self.only.is_empty() || self.names(name)
+    }
+
+    fn names(&self, name: &str) -> bool {
+        self.only.iter().any(|text| name.contains(text))
     }
 
     fn flavours(&self) -> Vec<Flavour> {
@@ -114,33 +135,14 @@ async fn run(arguments: &Arguments) -> Result<()> {
 async fn measure(arguments: &Arguments, flavour: Flavour) -> (Vec<(String, Figures)>, Result<()>) {
     let mut measured = Vec::new();
     let mut result = put_loads(arguments, flavour, &mut measured).await;
-    if result.is_ok() && arguments.wants(failover::NAME) {
-        result = async {
-            let mut cluster = start(flavour).await?;
-            let figures = failover::measure(&mut cluster, arguments.kills).await?;
-            measured.push((failover::NAME.to_owned(), figures));
-            cluster.kill_all().await
+    for scene in Scene::ALL {
+        let name = scene.name();
+        let is_wanted = arguments.names(name) || scene.is_usual() && arguments.wants(name);
+        if result.is_ok() && is_wanted {
+            let mut figures = Figures::default();
+            result = scene.play(arguments, flavour, &mut figures).await.context(name);
+            measured.push((name.to_owned(), figures));
         }
-        .await;
-    }
-    if result.is_ok() && arguments.wants(groups::NAME) {
-        result = async {
-            let mut cluster = start(flavour).await?;
-            let figures = groups::measure(&mut cluster, arguments.streams).await?;
-            measured.push((groups::NAME.to_owned(), figures));
-            cluster.kill_all().await
-        }
-        .await;
-    }
-    // Only if asked for: it needs root.
-    if result.is_ok() && arguments.only.iter().any(|text| slow_disk::NAME.contains(text)) {
-        result = async {
-            let mut cluster = start(flavour).await?;
-            let figures = slow_disk::measure(&cluster).await?;
-            measured.push((slow_disk::NAME.to_owned(), figures));
-            cluster.kill_all().await
-        }
-        .await;
     }
     (measured, result)
 }
@@ -154,10 +156,11 @@ async fn put_loads(
     if loads.is_empty() {
         return Ok(());
     }
-    let mut cluster = start(flavour).await?;
+    let mut cluster = start(flavour, 3).await?;
     let urls: Vec<String> = cluster.servers().iter().map(|server| server.url()).collect();
     let servers = Servers::find(&urls).await?;
-    let window = Window { warm: WARM, length: Duration::from_secs(arguments.seconds) };
+    let length = arguments.seconds.map_or(LENGTH, Duration::from_secs);
+    let window = Window { warm: WARM, length };
     for load in loads {
         let figures = put(&load, &cluster, &servers, window).await;
         measured.push((load.name.to_owned(), figures.with_context(|| load.name.to_owned())?));
@@ -182,15 +185,12 @@ async fn put(load: &Load, cluster: &Cluster, servers: &Servers, window: Window) 
     if let Some(messages) = figures.get("messages").filter(|messages| *messages > 0.0) {
         figures.add("server CPU us/message", used.cpu_seconds * 1e6 / messages);
         figures.add("bytes to disk/message", used.written as f64 / messages);
+        if let Some(stored) = load.stored_bytes() {
+            let payload = messages * stored as f64;
+            figures.add("disk bytes/acknowledged byte, per replica", used.written as f64 / payload);
+        }
     } else {
         figures.add("server CPU s", used.cpu_seconds);
     }
     Ok(figures)
-}
-
-async fn start(flavour: Flavour) -> Result<Cluster> {
-    let mut plan = Plan::new(3)?;
-    plan.flavour = flavour;
-    plan.shards.clear();
-    Cluster::start(plan).await
 }

@@ -11,7 +11,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use async_nats::Client;
 use bytes::Bytes;
-use flotilla_loads::Figures;
+use flotilla_loads::{Figures, Latencies};
 use flotilla_tests::Cluster;
 use flotilla_tests::cluster::create_stream;
 use futures::StreamExt as _;
@@ -53,19 +53,13 @@ pub(crate) async fn measure(cluster: &Cluster) -> Result<Figures> {
         resident = resident.max(Processes::read(cluster)?.largest_resident);
         sleep(LOOK).await;
     }
-    let mut quiet = quiet.await??;
+    let quiet = quiet.await??;
     let seconds = began.elapsed().as_secs_f64();
     tasks.shutdown().await;
-    quiet.sort_unstable();
-    let at = |quantile: usize| {
-        let place = quiet.len().saturating_sub(1) * quantile / 100;
-        quiet.get(place).copied().unwrap_or_default().as_secs_f64() * 1e3
-    };
     let mut figures = Figures::default();
     figures.add("stored/s", stored.load(Ordering::Relaxed) as f64 / seconds);
     figures.add("refused/s", refused.load(Ordering::Relaxed) as f64 / seconds);
-    figures.add("another stream, p50 ms", at(50));
-    figures.add("another stream, p99 ms", at(99));
+    figures.add_milliseconds(["another stream, p50 ms", "another stream, p99 ms"], &quiet);
     figures.add("resident MB, largest", resident as f64 / 1e6);
     Ok(figures)
 }
@@ -95,13 +89,13 @@ async fn answers(
 }
 
 /// How long each of a publisher's messages took that waits for its answers.
-async fn ask(client: Client, until: Instant) -> Result<Vec<Duration>> {
-    let mut took = Vec::new();
+async fn ask(client: Client, until: Instant) -> Result<Latencies> {
+    let mut took = Latencies::new();
     while Instant::now() < until {
         let began = Instant::now();
         // No answer in time counts as that long.
         let _answer = timeout(ANSWER, client.request("quiet", Bytes::from_static(&PAYLOAD))).await;
-        took.push(began.elapsed());
+        took.record(began.elapsed());
         sleep(Duration::from_millis(20)).await;
     }
     Ok(took)
