@@ -38,8 +38,14 @@ impl Replica<MetaMachine> {
             return (None, Vec::new());
         }
         machine.said = through;
-        if !deltas.is_empty() {
+        // A new asset has all its members; who made others for its stream meanwhile said so.
+        let is_new = |delta: &Delta| {
+            matches!(delta, Delta::Asset { change: AssetChange::Created | AssetChange::Deleted, .. })
+        };
+        if !deltas.iter().all(is_new) {
             machine.steward.begin();
+        } else if !deltas.is_empty() {
+            machine.steward.look_in_time();
         }
         let mut reconfigured = Vec::new();
         let mut groups = if whole { machine.meta.standings(store) } else { BTreeMap::new() };

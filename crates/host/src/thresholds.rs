@@ -23,7 +23,7 @@ pub struct Thresholds {
     pub small_log: usize,
     /// Log in memory at which a consumer writes a base.
     pub consumer_base: usize,
-    /// Log in memory at which the meta group writes a base.
+    /// Log in memory at which the meta group writes a base; if that is larger, as much as the last one was.
     pub meta_base: usize,
     /// How many bytes of segments a shard reads in a second to check them; 0 is none.
     pub scrub_rate: u64,

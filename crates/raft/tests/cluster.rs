@@ -420,3 +420,23 @@ fn what_would_make_the_library_panic_is_refused() {
     assert!(say(2, snapshot).is_err(), "a snapshot without the receiver");
     assert!(say(0, Body::TimeoutNow).is_err(), "no term");
 }
+
+#[test]
+fn whoever_founds_a_group_asks_for_votes_at_once_and_rehearses_the_next_time() {
+    let base = Base { membership: membership(&[1, 2, 3]), ..Base::default() };
+    let mut one = node(ReplicaId(1), Start { base, ..Start::default() });
+    let asked = |one: &mut Node| {
+        let ready = one.group.ready().unwrap().expect("it asks for votes");
+        let mut messages = ready.messages;
+        messages.extend(one.group.persisted(ready.number).unwrap());
+        let votes = messages.into_iter().filter_map(|m| match m.body {
+            Body::Vote { pre, .. } => Some((m.to.0, m.term, pre)),
+            _ => None,
+        });
+        votes.collect::<Vec<_>>()
+    };
+    assert!(one.group.found().unwrap());
+    assert_eq!(asked(&mut one), [(2, 1, false), (3, 1, false)]);
+    assert!(one.group.campaign().unwrap());
+    assert_eq!(asked(&mut one), [(2, 2, true), (3, 2, true)]);
+}

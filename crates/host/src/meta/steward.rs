@@ -33,6 +33,11 @@ impl Steward {
     pub(crate) fn begin(&mut self) {
         (self.due, self.is_content) = (self.looked.saturating_add(GAP), false);
     }
+
+    /// Something changed that is hardly the steward's business: look with the next round.
+    pub(crate) fn look_in_time(&mut self) {
+        self.is_content = false;
+    }
 }
 
 impl Replica<MetaMachine> {

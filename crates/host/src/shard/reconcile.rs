@@ -196,7 +196,10 @@ impl Shard {
         }
         if let Some(replica) = self.replicas.get_mut(group).filter(|_| preferred) {
             replica.be_eager(2, &mut self.cx);
-            let campaigned = replica.raft_mut().campaign();
+            // Who has asked for its vote already may lead by now.
+            let is_first = !self.early.contains_key(&group);
+            let raft = replica.raft_mut();
+            let campaigned = if is_first { raft.found() } else { raft.campaign() };
             self.check(group, campaigned.map(drop));
         }
         self.dirty.insert(group);

@@ -286,7 +286,9 @@ impl Shard {
         // What meta decides others wait for.
         meta.tell_commit(0, &mut self.cx)?;
         let wanted = std::mem::take(&mut meta.wants_base);
-        if wanted || meta.raft.log_bytes() > self.cx.thresholds.meta_base {
+        // In proportion to what it costs: to write the state takes longer the more there is.
+        let due = self.cx.thresholds.meta_base.max(meta.base.state.len());
+        if wanted || meta.raft.log_bytes() > due {
             meta.checkpoint(false, &mut self.cx);
         }
         Ok(())
