@@ -29,6 +29,7 @@ use crate::inbox::Inbox;
 use crate::inboxes::Inboxes;
 use crate::ingest::{Ingest, IngestParts};
 use crate::leaders::Leaders;
+use crate::opening::{Opening, Stage};
 use crate::room::RoomNews;
 use crate::service::JetStream;
 use crate::shards::{Ending, Shards};
@@ -89,20 +90,24 @@ pub struct Opened {
     boot: u64,
 }
 
-/// Opens the store, and takes up everything that is in it.
+/// Opens the store, and takes up everything that is in it. How far it is stands in `opening`.
 ///
 /// # Errors
 /// When the directory cannot be used, or what is in it cannot be relied on at all.
-pub fn open(options: JetStreamOptions) -> Result<Opened, OpenError> {
+pub fn open(options: JetStreamOptions, opening: &Opening) -> Result<Opened, OpenError> {
     let disk = Arc::new(FileDisk::open(&options.store_dir)?);
-    open_on(disk, options)
+    open_on(disk, options, opening)
 }
 
 /// The same, on any disk; `options.store_dir` is only what it is called.
 ///
 /// # Errors
 /// As [`open`].
-pub fn open_on(disk: Arc<dyn Disk>, options: JetStreamOptions) -> Result<Opened, OpenError> {
+pub fn open_on(
+    disk: Arc<dyn Disk>,
+    options: JetStreamOptions,
+    opening: &Opening,
+) -> Result<Opened, OpenError> {
     let fresh = rand::random::<u64>().max(1);
     let store_file = StoreFile::open_or_create(&*disk, fresh)?;
     let record = store_file.record().clone();
@@ -123,7 +128,14 @@ pub fn open_on(disk: Arc<dyn Disk>, options: JetStreamOptions) -> Result<Opened,
     };
     let count = options.shards.clamp(1, Slot::COUNT);
     let now = clock.now();
-    let shards = Shard::recover(&shard_options, count, &disk, store_file, recovery, now);
+    let (mut open, of) = (0, recovery.groups.len());
+    opening.reached(Stage::Groups { open, of });
+    let mut taken_up = || {
+        open += 1;
+        opening.reached(Stage::Groups { open, of });
+    };
+    let shards =
+        Shard::recover(&shard_options, count, &disk, store_file, recovery, now, &mut taken_up);
     Ok(Opened { options, disk, wal, log_end, record, shards, clock, boot })
 }
 
