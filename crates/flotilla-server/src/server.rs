@@ -18,7 +18,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use flotilla_cluster::{Alone, Cluster, ClusterHandle, Entering, JetStreamLink};
 use flotilla_config::{Configuration, Options};
-use flotilla_jetstream::{ApiOptions, JetStream, JetStreamOptions, Opened, Opening};
+use flotilla_jetstream::{ApiOptions, Buffers, JetStream, JetStreamOptions, Opened, Opening};
 use flotilla_jsapi::AccountLimits;
 use flotilla_jsapi::consumer::ConsumerBounds;
 use flotilla_jsapi::stream::StreamLimits;
@@ -259,6 +259,11 @@ fn store_options(options: &Options, id: &str) -> Option<JetStreamOptions> {
         unique_tag: jetstream.unique_tag.clone(),
         shards: options.tuning.shards.map_or_else(shards, usize::from),
         wal_max_size: options.tuning.wal_max_size,
+        buffers: Buffers {
+            stream_bytes: jetstream.max_buffered_size,
+            stream_messages: jetstream.max_buffered_messages.map(u64::from),
+            total_bytes: options.tuning.max_buffered_total,
+        },
         api,
     })
 }

@@ -13,9 +13,6 @@ use crate::driver::Driver;
 /// The most inputs that wait. Publishes and bundles are dropped beyond it, as on a full link: clients and Raft try
 /// again. What cannot be repeated is always taken.
 const LIMIT: usize = 1 << 16;
-/// The most bytes of messages, pull requests and acknowledgements that wait, and the most bytes of bundles; beyond it
-/// they are refused, likewise. A bundle that is larger is taken when no other waits.
-const LIMIT_BYTES: usize = 64 << 20;
 /// What one of them takes beside its own bytes.
 const OVERHEAD: usize = 128;
 /// So many inputs, and so many bytes of them, are little: whoever brings them may take the turn.
@@ -23,8 +20,10 @@ const LITTLE: usize = 16;
 const LITTLE_BYTES: usize = 64 << 10;
 
 /// Inputs that wait for the shard's next turn.
-#[derive(Default)]
 pub(crate) struct Inbox {
+    /// The most bytes of messages, pull requests and acknowledgements that wait, and the most bytes of bundles; beyond it
+    /// they are refused, likewise. One that is larger is taken when no other waits.
+    most_bytes: usize,
     state: Mutex<State>,
     wake: Condvar,
     driver: OnceLock<Weak<Driver>>,
@@ -57,19 +56,20 @@ fn is_foreign(input: &Input) -> bool {
 
 impl State {
     /// Whether there is room for it, if it is a bundle; it then counts.
-    fn has_room(&mut self, input: &Input) -> bool {
+    fn has_room(&mut self, input: &Input, most_bytes: usize) -> bool {
         let Input::Bundle { frame, .. } = input else { return true };
         let bytes = self.bundle_bytes + frame.len();
-        let has_room = bytes <= LIMIT_BYTES || self.bundle_bytes == 0;
+        let has_room = bytes <= most_bytes || self.bundle_bytes == 0;
         if has_room {
             self.bundle_bytes = bytes;
         }
         has_room
     }
 
-    fn put(&mut self, input: Input) -> bool {
+    fn put(&mut self, input: Input, most_bytes: usize) -> bool {
         let foreign = is_foreign(&input);
-        if self.closed || (foreign && self.inputs.len() >= LIMIT) || !self.has_room(&input) {
+        let full = foreign && self.inputs.len() >= LIMIT;
+        if self.closed || full || !self.has_room(&input, most_bytes) {
             return false;
         }
         self.own += usize::from(!foreign);
@@ -91,6 +91,11 @@ impl State {
 }
 
 impl Inbox {
+    /// An empty one.
+    pub(crate) fn new(most_bytes: usize) -> Self {
+        Self { most_bytes, state: Mutex::default(), wake: Condvar::new(), driver: OnceLock::new() }
+    }
+
     fn lock(&self) -> MutexGuard<'_, State> {
         // The only code under this lock moves values: a poisoned lock holds a sound state.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
@@ -104,7 +109,7 @@ impl Inbox {
     /// Adds an input, and wakes the shard's thread. Returns whether it was taken.
     pub(crate) fn push(&self, input: Input) -> bool {
         let mut state = self.lock();
-        let taken = state.put(input);
+        let taken = state.put(input, self.most_bytes);
         if taken {
             self.wake_thread(&mut state);
         }
@@ -113,7 +118,7 @@ impl Inbox {
 
     /// Adds an input, quietly. Returns whether it was taken.
     pub(crate) fn put(&self, input: Input) -> bool {
-        self.lock().put(input)
+        self.lock().put(input, self.most_bytes)
     }
 
     fn wake_thread(&self, state: &mut State) {
@@ -171,8 +176,8 @@ impl Inbox {
         let State { inputs, open, bytes, closed, .. } = &mut *state;
         let size = size + OVERHEAD;
         let at = open.get(&group).copied();
-        let is_full = *bytes + size > LIMIT_BYTES || (at.is_none() && inputs.len() >= LIMIT);
-        if is_full || *closed {
+        let is_much = *bytes > 0 && *bytes + size > self.most_bytes;
+        if is_much || (at.is_none() && inputs.len() >= LIMIT) || *closed {
             return false;
         }
         *bytes += size;
@@ -243,12 +248,14 @@ impl Inbox {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const MOST: usize = 64 << 20;
     use bytes::Bytes;
     use flotilla_raft::StoreId;
 
     #[test]
     fn everything_that_waits_is_taken_at_once_and_in_order() {
-        let inbox = Inbox::default();
+        let inbox = Inbox::new(MOST);
         for store in 1..=3 {
             assert!(inbox.push(Input::Died(StoreId(store))));
         }
@@ -262,7 +269,7 @@ mod tests {
 
     #[test]
     fn a_full_inbox_drops_only_what_is_tried_again() {
-        let inbox = Inbox::default();
+        let inbox = Inbox::new(MOST);
         let publish = || Input::Publish { group: GroupId(2), messages: Vec::new() };
         while inbox.push(publish()) {}
         assert!(!inbox.push(publish()));
@@ -277,7 +284,7 @@ mod tests {
 
     #[test]
     fn what_clients_send_to_a_group_is_one_input_in_their_order() {
-        let inbox = Inbox::default();
+        let inbox = Inbox::new(MOST);
         let (one, two) = (GroupId(2), GroupId(3));
         for (group, payload) in [(one, &b"1"[..]), (two, b"2"), (one, b"3")] {
             assert!(inbox.publish(group, message(payload)));
@@ -303,21 +310,25 @@ mod tests {
 
     #[test]
     fn what_clients_send_is_limited_in_bytes_and_room_is_made_by_a_turn() {
-        let inbox = Inbox::default();
+        let inbox = Inbox::new(MOST);
         let large: &'static [u8] = vec![0; 1 << 20].leak();
         let taken = (0..100).take_while(|_| inbox.publish(GroupId(2), message(large))).count();
         assert_eq!(taken, 63);
         assert!(inbox.push(Input::HandOver), "what the server itself has to say is taken");
         inbox.take(false, &mut Vec::new());
         assert!(inbox.publish(GroupId(2), message(large)));
+
+        let small = Inbox::new(1 << 10);
+        assert!(small.publish(GroupId(2), message(large)), "nothing else waits");
+        assert!(!small.publish(GroupId(2), message(b"1")));
     }
 
     #[test]
     fn bundles_are_limited_in_bytes_too() {
-        let inbox = Inbox::default();
+        let inbox = Inbox::new(MOST);
         let bundle =
             |bytes: usize| Input::Bundle { from: StoreId(2), frame: vec![0; bytes].into() };
-        assert!(inbox.push(bundle(LIMIT_BYTES + 1)), "nothing else waits");
+        assert!(inbox.push(bundle(MOST + 1)), "nothing else waits");
         assert!(!inbox.push(bundle(1)));
         assert!(inbox.publish(GroupId(2), message(b"1")), "clients have room of their own");
         inbox.take(false, &mut Vec::new());
@@ -327,7 +338,7 @@ mod tests {
 
     #[test]
     fn what_clients_and_peers_sent_waits_while_the_log_is_full() {
-        let inbox = Inbox::default();
+        let inbox = Inbox::new(MOST);
         assert!(inbox.publish(GroupId(2), message(b"1")));
         assert!(inbox.push(Input::HandOver));
         let mut taken = Vec::new();
@@ -353,7 +364,7 @@ mod tests {
 
     #[test]
     fn a_closed_inbox_ends_the_thread_after_what_waits() {
-        let inbox = Inbox::default();
+        let inbox = Inbox::new(MOST);
         inbox.push(Input::HandOver);
         inbox.close();
         let mut taken = Vec::new();

@@ -6,6 +6,7 @@
 
 mod advisories;
 mod api;
+mod buffers;
 mod calls;
 mod clock;
 mod directory;
@@ -25,6 +26,7 @@ mod service;
 mod shards;
 
 pub use api::{Api, ApiOptions};
+pub use buffers::Buffers;
 pub use calls::{Calls, Remote, Wire};
 pub use directory::Directory;
 pub use ingest::Ingest;

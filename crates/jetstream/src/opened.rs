@@ -21,6 +21,7 @@ use tokio::runtime::Handle;
 
 use crate::advisories::{Advisories, Sender};
 use crate::api::{Api, ApiOptions, ContextParts};
+use crate::buffers::Buffers;
 use crate::calls::{Calls, Remote};
 use crate::clock::Clock;
 use crate::directory::Directory;
@@ -57,6 +58,8 @@ pub struct JetStreamOptions {
     pub shards: usize,
     /// The cap of the log, in bytes.
     pub wal_max_size: Option<u64>,
+    /// How much may wait in memory.
+    pub buffers: Buffers,
     /// What the API says and allows.
     pub api: ApiOptions,
 }
@@ -121,12 +124,11 @@ pub fn open_on(
     let log_end = log_end(&record, &recovery, &wal);
     let clock = Clock::start();
     let boot = rand::random::<u64>().max(1);
-    let shard_options = ShardOptions {
-        unique_tag: options.unique_tag.clone(),
-        seed: rand::random(),
-        thresholds: Thresholds::default(),
-    };
     let count = options.shards.clamp(1, Slot::COUNT);
+    let mut thresholds = Thresholds::default();
+    options.buffers.limit(count, &mut thresholds);
+    let (unique_tag, seed) = (options.unique_tag.clone(), rand::random());
+    let shard_options = ShardOptions { unique_tag, seed, thresholds };
     let now = clock.now();
     let (mut open, of) = (0, recovery.groups.len());
     opening.reached(Stage::Groups { open, of });
@@ -201,7 +203,7 @@ impl Opened {
     ) -> Result<JetStream, OpenError> {
         let Self { options, disk, wal, record, shards, clock, boot, .. } = self;
         let store = record.store_id;
-        let inboxes = Arc::new(Inboxes::new(shards.len()));
+        let inboxes = Arc::new(Inboxes::new(shards.len(), options.buffers.inbox(shards.len())));
         let leaders = Arc::new(Leaders::default());
         let directory = Arc::new(Directory::default());
         let (sender, runtime) = (sender(&options), Handle::current());

@@ -16,9 +16,6 @@ use crate::turn::{Cx, Publish};
 const ENTRY_BYTES: usize = 256 << 10;
 /// The most messages in one entry.
 const ENTRY_MESSAGES: usize = 4096;
-/// The most bytes that wait; beyond it a publish is refused with 10167, as in the reference server
-/// (`max_buffered_size`).
-const QUEUE_BYTES: usize = 128 << 20;
 
 /// A message for a stream, as a client published it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -49,7 +46,9 @@ impl Replica<StreamMachine> {
         self.wake();
         for message in messages {
             let all = cx.queued.saturating_add(self.machine.queue_bytes);
-            if self.machine.queue_bytes > QUEUE_BYTES || all > cx.thresholds.queues {
+            let is_full = self.machine.queue_bytes > cx.thresholds.stream_queue
+                || self.machine.queue.len() >= cx.thresholds.stream_queue_messages;
+            if is_full || all > cx.thresholds.queues {
                 self.machine.refuse(message.reply, ErrorKind::StreamTooManyRequests, cx);
                 continue;
             }

@@ -7,7 +7,8 @@ use bytes::Bytes;
 use flotilla_disk::MemDisk;
 use flotilla_host::{Answer, Join, MetaRequest, Request};
 use flotilla_jetstream::{
-    ApiOptions, Claim, JetStream, JetStreamOptions, Opened, Opening, Remote, Wire, open, open_on,
+    ApiOptions, Buffers, Claim, JetStream, JetStreamOptions, Opened, Opening, Remote, Wire, open,
+    open_on,
 };
 use flotilla_jsapi::publish::PubAckReply;
 use flotilla_jsapi::{AccountLimits, ReplyKind};
@@ -102,6 +103,7 @@ pub(crate) fn options(store_dir: &std::path::Path) -> JetStreamOptions {
         unique_tag: None,
         shards: 2,
         wal_max_size: Some(32 << 20),
+        buffers: Buffers::default(),
         api: ApiOptions {
             server_name: "S1".to_owned(),
             cluster_name: None,
