@@ -85,6 +85,13 @@ impl Members {
         self.jetstream.input(Input::LinkReset(store));
     }
 
+    /// The process of a linked server seems to have ended.
+    pub(crate) fn lifeline_cut(&mut self, peer: PeerId) {
+        if let Some((store, _)) = self.links.store_of(peer) {
+            self.detector.cut(store);
+        }
+    }
+
     /// A beat came.
     pub(crate) fn beat(&mut self, peer: PeerId, payload: &Bytes) {
         let Some(beat) = Beat::decode(payload) else { return };

@@ -83,6 +83,11 @@ impl Service {
                     members.beat(peer, &payload);
                 }
             }
+            Event::LifelineCut { peer } => {
+                if let Some(members) = &mut self.members {
+                    members.lifeline_cut(peer);
+                }
+            }
             Event::Refused { addr, reason } => log::warn!("Route with {addr} refused: {reason}"),
         }
         if let Some(members) = &mut self.members {

@@ -161,5 +161,8 @@ fn compare_jetstream(diff: &mut Diff, old: &Options, new: &Options) {
     diff.debug("jetstream.max_file_store", &before.max_file_store, &after.max_file_store);
     diff.debug("jetstream.sync_interval", &before.sync, &after.sync);
     diff.debug("jetstream.unique_tag", &before.unique_tag, &after.unique_tag);
+    let (size, messages) = ("jetstream.max_buffered_size", "jetstream.max_buffered_msgs");
+    diff.debug(size, &before.max_buffered_size, &after.max_buffered_size);
+    diff.debug(messages, &before.max_buffered_messages, &after.max_buffered_messages);
     diff.debug("jetstream.limits", &before.limits, &after.limits);
 }

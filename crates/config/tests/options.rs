@@ -98,12 +98,15 @@ fn jetstream_is_a_switch_or_a_map() {
     }
     let options = options(
         "jetstream { store_dir: \"/d\", max_mem: \"1G\", max_file_store: 10GB, sync: \"2m\"
+           max_buffered_size: 10MB, max_buffered_msgs: 1000
            unique_tag: \"az:\", limits { max_ha_assets: 100, duplicate_window: \"1m\" } }",
     );
     let jetstream = options.jetstream.unwrap();
     assert_eq!(jetstream.max_memory_store, Some(1 << 30));
     assert_eq!(jetstream.max_file_store, Some(10 << 30));
     assert_eq!(jetstream.sync, SyncPolicy::Interval(Duration::from_secs(120)));
+    assert_eq!(jetstream.max_buffered_size, Some(10 << 20));
+    assert_eq!(jetstream.max_buffered_messages, Some(1000));
     assert_eq!(jetstream.limits.max_ha_assets, Some(100));
     assert_eq!(jetstream.limits.duplicate_window, Some(Duration::from_secs(60)));
 }
@@ -239,6 +242,18 @@ fn each_mistake_has_its_own_words() {
             "x.conf:1:1: jetstream cannot be enabled on the system account",
         ),
         ("flotilla { shards: 0 }", "x.conf:1:12: 'shards' must be 1 to 256"),
+        (
+            "flotilla { max_buffered_total: 1MB }",
+            "x.conf:1:12: 'max_buffered_total' must be 67108864 to 1125899906842624",
+        ),
+        (
+            "jetstream { max_buffered_size: 1X }",
+            "x.conf:1:13: 'max_buffered_size' must be a number of bytes, with K, M, G or T behind it at most",
+        ),
+        (
+            "jetstream {\n max_buffered_msgs: -5 }",
+            "x.conf:2:2: 'max_buffered_msgs' must be 1 to 4294967295",
+        ),
     ] {
         let complaints = complaints(text);
         assert!(complaints.iter().any(|complaint| complaint == said), "{text}\n{complaints:#?}");

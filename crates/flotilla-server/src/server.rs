@@ -6,6 +6,7 @@ mod monitoring;
 mod ports;
 mod process;
 mod room;
+mod starting;
 mod system;
 
 use std::collections::BTreeSet;
@@ -17,7 +18,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use flotilla_cluster::{Alone, Cluster, ClusterHandle, Entering, JetStreamLink};
 use flotilla_config::{Configuration, Options};
-use flotilla_jetstream::{ApiOptions, JetStream, JetStreamOptions, Opened};
+use flotilla_jetstream::{ApiOptions, Buffers, JetStream, JetStreamOptions, Opened, Opening};
 use flotilla_jsapi::AccountLimits;
 use flotilla_jsapi::consumer::ConsumerBounds;
 use flotilla_jsapi::stream::StreamLimits;
@@ -28,6 +29,7 @@ use flotilla_server_core::{ClientListener, ClientOptions, RouterHandle};
 use crate::log::Logger;
 use identity::Identity;
 use monitoring::Source;
+use starting::Starting;
 use system::{ServerInfo, System};
 
 /// How long the leaderships of this server may take to find others when it leaves.
@@ -52,13 +54,16 @@ pub struct Server {
 }
 
 impl Server {
-    /// Starts everything that the options ask for. Clients are served when this returns.
+    /// Starts everything that the options ask for. Monitoring answers from the first moment on; clients are served when
+    /// this returns.
     ///
     /// # Errors
     /// When a part cannot start; what had started is stopped.
     pub async fn start(options: Options) -> anyhow::Result<Self> {
         let id = identity::random_id();
-        let opened = open_store(&options, &id)?;
+        let starting = Arc::new(Starting::new(&options, &id));
+        let monitor = start_monitor(&options, &starting).await?;
+        let opened = open_store(&options, &id, starting.opening()).await?;
         let identity = Arc::new(Identity::new(&options, id, opened.as_ref()));
         log::info!("  Name:     {}", identity.name);
         log::info!("  ID:       {}", identity.id);
@@ -80,7 +85,7 @@ impl Server {
             jetstream.clone(),
             cluster.clone(),
         ));
-        let monitor = start_monitor(&options, &source).await?;
+        starting.done(Arc::clone(&source));
         let http = monitor.as_ref().map(Monitor::local_addr);
         let own = ServerInfo::new(&options, &identity, clients.local_addr());
         let system = System::start(&router, &options.system_account, own, source, http);
@@ -191,7 +196,10 @@ impl Server {
     }
 }
 
-async fn start_monitor(options: &Options, source: &Arc<Source>) -> anyhow::Result<Option<Monitor>> {
+async fn start_monitor(
+    options: &Options,
+    source: &Arc<Starting<Source>>,
+) -> anyhow::Result<Option<Monitor>> {
     let Some(listen) = &options.monitor else { return Ok(None) };
     let host = options.monitor_host().to_owned();
     let options = MonitorOptions::new(host, listen.port.to_bind());
@@ -201,11 +209,23 @@ async fn start_monitor(options: &Options, source: &Arc<Source>) -> anyhow::Resul
     Ok(Some(monitor))
 }
 
-fn open_store(options: &Options, id: &str) -> anyhow::Result<Option<Opened>> {
-    let Some(jetstream) = &options.jetstream else { return Ok(None) };
-    let store_dir = store_dir(options);
+/// Opens the store on a thread that may wait for the disk, while others answer for how far it is.
+async fn open_store(
+    options: &Options,
+    id: &str,
+    opening: Arc<Opening>,
+) -> anyhow::Result<Option<Opened>> {
+    let Some(store) = store_options(options, id) else { return Ok(None) };
     log::info!("Starting JetStream");
-    log::info!("  Store Directory: \"{}\"", store_dir.display());
+    log::info!("  Store Directory: \"{}\"", store.store_dir.display());
+    let opened =
+        tokio::task::spawn_blocking(move || flotilla_jetstream::open(store, &opening)).await;
+    opened.context("JetStream's store")?.context("JetStream").map(Some)
+}
+
+fn store_options(options: &Options, id: &str) -> Option<JetStreamOptions> {
+    let jetstream = options.jetstream.as_ref()?;
+    let store_dir = store_dir(options);
     let name = identity::server_name(options, id);
     let nanoseconds = |d: Duration| i64::try_from(d.as_nanos()).unwrap_or(i64::MAX);
     let api = ApiOptions {
@@ -223,7 +243,7 @@ fn open_store(options: &Options, id: &str) -> anyhow::Result<Option<Opened>> {
         },
     };
     let max_file_store = jetstream.max_file_store.or_else(|| room::on_disk(&store_dir));
-    let opened = flotilla_jetstream::open(JetStreamOptions {
+    Some(JetStreamOptions {
         store_dir,
         server_name: name,
         server_id: id.to_owned(),
@@ -239,9 +259,13 @@ fn open_store(options: &Options, id: &str) -> anyhow::Result<Option<Opened>> {
         unique_tag: jetstream.unique_tag.clone(),
         shards: options.tuning.shards.map_or_else(shards, usize::from),
         wal_max_size: options.tuning.wal_max_size,
+        buffers: Buffers {
+            stream_bytes: jetstream.max_buffered_size,
+            stream_messages: jetstream.max_buffered_messages.map(u64::from),
+            total_bytes: options.tuning.max_buffered_total,
+        },
         api,
-    });
-    opened.context("JetStream").map(Some)
+    })
 }
 
 /// As many shards as half of the cores: what a shard does for a client, the runtime's threads do once more, in reading,

@@ -1,7 +1,8 @@
 //! Which servers live, judged by their beats.
 //!
 //! A pure table: time comes in as a number that does not go back. Beats may be lost one by one, so several must be
-//! missing before a server is taken for dead; what is lost with a wrong judgement is one election.
+//! missing before a server is taken for dead; what is lost with a wrong judgement is one election. Of a process that has
+//! ended its system knows more (the lifelines of the routes); together with that, one missing beat is enough.
 //!
 //! Beats also say how far the log of a server is on stable storage. One that comes back with a log that ends before has
 //! forgotten what it promised, although nothing on its disk says so: a disk that was rolled back to an older image, or one
@@ -20,6 +21,10 @@ const DEAD_AFTER: Duration = Duration::from_millis(700);
 /// So long is waited for another beat of a server whose link is gone. A link can break although both ends live; but if
 /// the process has ended, its system says so at once.
 const SUSPICION: Duration = Duration::from_millis(300);
+
+/// A server whose lifeline is cut, and which was not heard for so long, is dead: one beat is missing. That alone says little,
+/// as beats may be lost, and so does the cut alone, as something in between may have stopped what carries it.
+const CUT: Duration = Duration::from_millis(150);
 
 /// A server that lives is reported this often, besides whenever something changes.
 const REPORT: Duration = Duration::from_millis(200);
@@ -46,6 +51,8 @@ struct Watched {
     /// The number of the last beat.
     number: u64,
     alive: bool,
+    /// When it was heard last, or deserves to be judged as if it was.
+    heard: Duration,
     /// When it is dead unless another beat comes.
     deadline: Duration,
     reported: Duration,
@@ -90,9 +97,15 @@ impl Detector {
                 return Err(Behind { end, known: known.synced });
             }
         }
-        let deadline = now + DEAD_AFTER;
-        let synced = end.unwrap_or(0);
-        let watched = Watched { boot, synced, number: 0, alive: true, deadline, reported: now };
+        let watched = Watched {
+            boot,
+            synced: end.unwrap_or(0),
+            number: 0,
+            alive: true,
+            heard: now,
+            deadline: now + DEAD_AFTER,
+            reported: now,
+        };
         self.stores.insert(store, watched);
         Ok(Some(Sign::Returned))
     }
@@ -113,7 +126,7 @@ impl Detector {
             return None;
         }
         watched.number = number;
-        watched.deadline = now + DEAD_AFTER;
+        watched.grant(now);
         let was_dead = !std::mem::replace(&mut watched.alive, true);
         if !was_dead && now.saturating_sub(watched.reported) < REPORT {
             return None;
@@ -132,6 +145,14 @@ impl Detector {
     pub fn unlinked(&mut self, store: StoreId, now: Duration) {
         if let Some(watched) = self.stores.get_mut(&store) {
             watched.deadline = watched.deadline.min(now + SUSPICION);
+        }
+    }
+
+    /// The lifeline to a server is cut, and cannot be had anew. To be said again for as long as that is so: a beat that was
+    /// on its way takes it back.
+    pub fn cut(&mut self, store: StoreId) {
+        if let Some(watched) = self.stores.get_mut(&store) {
+            watched.deadline = watched.deadline.min(watched.heard + CUT);
         }
     }
 
@@ -154,9 +175,15 @@ impl Detector {
 
     /// This server was late itself: everybody gets the full time again.
     pub fn restart(&mut self, now: Duration) {
-        for watched in self.stores.values_mut() {
-            watched.deadline = now + DEAD_AFTER;
-        }
+        self.stores.values_mut().for_each(|watched| watched.grant(now));
+    }
+}
+
+impl Watched {
+    /// Gives it the full time.
+    fn grant(&mut self, now: Duration) {
+        self.heard = now;
+        self.deadline = now + DEAD_AFTER;
     }
 }
 
@@ -226,6 +253,58 @@ mod tests {
         detector.unlinked(B, ms(100));
         detector.heard(B, 7, 2, 0, ms(200));
         assert_eq!(run(&mut detector, 150, 1000), [(A, 400), (B, 900)]);
+    }
+
+    #[test]
+    fn a_cut_lifeline_and_a_late_beat_are_a_death_and_neither_is_alone() {
+        let mut detector = Detector::default();
+        linked(&mut detector, A, 7, 0);
+        // Cut again and again, while beats come as they should.
+        for number in 1..=20 {
+            detector.heard(A, 7, number, 0, ms(number * 100));
+            detector.cut(A);
+            assert_eq!(run(&mut detector, number * 100, number * 100 + 50), []);
+        }
+        // One beat is missing.
+        detector.cut(A);
+        assert_eq!(run(&mut detector, 2100, 3000), [(A, 2150)]);
+        assert_eq!(detector.heard(A, 7, 21, 0, ms(3010)), Some(Sign::Returned));
+        // Without the cut, as long as ever.
+        assert_eq!(run(&mut detector, 3050, 4000), [(A, 3750)]);
+    }
+
+    #[test]
+    fn a_lifeline_is_cut_again_after_a_beat_that_was_on_its_way() {
+        let mut detector = Detector::default();
+        linked(&mut detector, A, 7, 0);
+        detector.cut(A);
+        detector.heard(A, 7, 1, 0, ms(100));
+        assert_eq!(run(&mut detector, 0, 200), [], "the beat is from behind the cut");
+        detector.cut(A);
+        assert_eq!(run(&mut detector, 250, 1000), [(A, 250)]);
+    }
+
+    #[test]
+    fn a_new_life_has_a_lifeline_of_its_own() {
+        let mut detector = Detector::default();
+        linked(&mut detector, A, 7, 0);
+        detector.cut(A);
+        linked(&mut detector, A, 8, 100);
+        assert_eq!(run(&mut detector, 100, 1000), [(A, 800)]);
+        detector.cut(B);
+        assert_eq!(run(&mut detector, 1050, 2000), [], "nobody is watched there");
+    }
+
+    #[test]
+    fn who_was_late_itself_does_not_judge_by_cuts_either() {
+        let mut detector = Detector::default();
+        linked(&mut detector, A, 7, 0);
+        run(&mut detector, 0, 100);
+        detector.cut(A);
+        assert_eq!(detector.tick(ms(5000)), []);
+        detector.cut(A);
+        detector.heard(A, 7, 1, 0, ms(5060));
+        assert_eq!(run(&mut detector, 5050, 5700), []);
     }
 
     #[test]

@@ -13,6 +13,10 @@ pub struct Thresholds {
     pub message: u64,
     /// Unflushed bytes at which a stream flushes by itself.
     pub stream_flush: usize,
+    /// The most bytes of messages that wait in the queue of one stream; beyond it they are refused.
+    pub stream_queue: usize,
+    /// The most messages that wait in it, likewise.
+    pub stream_queue_messages: usize,
     /// The most bytes of messages that wait in the queues of all streams of a shard; beyond it they are refused.
     pub queues: usize,
     /// The most bytes of a stream that are proposed and not yet applied; beyond it messages wait in its queue.
@@ -32,13 +36,15 @@ pub struct Thresholds {
 }
 
 impl Default for Thresholds {
-    /// Messages of 1 MiB; flushes of 8 MiB; queues of 256 MiB; 16 MiB in flight; logs of 32 MiB, of 1 MiB for small states; bases of consumers
-    /// after 64 KiB, of meta after 4 MiB; checks of 4 MiB a second, and a round a day at most.
+    /// Messages of 1 MiB; flushes of 8 MiB; queues of 128 MiB, and of 256 MiB together; 16 MiB in flight; logs of 32 MiB, of
+    /// 1 MiB for small states; bases of consumers after 64 KiB, of meta after 4 MiB; checks of 4 MiB a second, and a round a day at most.
     fn default() -> Self {
         Self {
             segments: SegmentOptions::default(),
             message: 1 << 20,
             stream_flush: 8 << 20,
+            stream_queue: 128 << 20,
+            stream_queue_messages: usize::MAX,
             queues: 256 << 20,
             stream_in_flight: 16 << 20,
             stream_log: 32 << 20,

@@ -246,8 +246,12 @@ mod tests {
 
     #[tokio::test]
     async fn who_waits_for_a_lost_link_is_told_and_who_waits_for_another_is_not() {
-        let calls =
-            Calls::new(StoreId(1), Arc::new(Inboxes::new(1)), Arc::default(), Arc::new(Silence));
+        let calls = Calls::new(
+            StoreId(1),
+            Arc::new(Inboxes::new(1, 64 << 20)),
+            Arc::default(),
+            Arc::new(Silence),
+        );
         let barrier = || Request::Meta(flotilla_host::MetaRequest::Barrier);
         let lost = calls.ask(StoreId(2), GroupId::META, barrier());
         let other = calls.ask(StoreId(3), GroupId::META, barrier());

@@ -94,7 +94,8 @@ impl Fixture {
     /// A member of a cluster of three, which leads everything.
     pub(crate) fn start() -> Self {
         let router = RouterHandle::new();
-        let (inboxes, directory) = (Arc::new(Inboxes::new(1)), Arc::new(Directory::default()));
+        let (inboxes, directory) =
+            (Arc::new(Inboxes::new(1, 64 << 20)), Arc::new(Directory::default()));
         let (leaders, remote) = (Arc::new(Leaders::default()), Arc::new(Notes::default()));
         let shard = Arc::new(FakeShard::of_three(&directory, &leaders));
         let calls = Calls::new(HERE, inboxes.clone(), leaders.clone(), remote.clone());

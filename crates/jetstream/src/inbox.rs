@@ -14,9 +14,6 @@ use crate::driver::Driver;
 /// The most inputs that wait. Publishes and bundles are dropped beyond it, as on a full link: clients and Raft try
 /// again. What cannot be repeated is always taken.
 const LIMIT: usize = 1 << 16;
-/// The most bytes of messages, pull requests and acknowledgements that wait, and the most bytes of bundles; beyond it
-/// they are refused, likewise. A bundle that is larger is taken when no other waits.
-const LIMIT_BYTES: usize = 64 << 20;
 /// What one of them takes beside its own bytes.
 const OVERHEAD: usize = 128;
 /// So many inputs, and so many bytes of them, are little: whoever brings them may take the turn.
@@ -24,8 +21,10 @@ const LITTLE: usize = 16;
 const LITTLE_BYTES: usize = 64 << 10;
 
 /// Inputs that wait for the shard's next turn.
-#[derive(Default)]
 pub(crate) struct Inbox {
+    /// The most bytes of messages, pull requests and acknowledgements that wait, and the most bytes of bundles; beyond it
+    /// they are refused, likewise. One that is larger is taken when no other waits.
+    most_bytes: usize,
     state: Mutex<State>,
     wake: Condvar,
     driver: OnceLock<Weak<Driver>>,
@@ -58,19 +57,20 @@ fn is_foreign(input: &Input) -> bool {
 
 impl State {
     /// Whether there is room for it, if it is a bundle; it then counts.
-    fn has_room(&mut self, input: &Input) -> bool {
+    fn has_room(&mut self, input: &Input, most_bytes: usize) -> bool {
         let Input::Bundle { frame, .. } = input else { return true };
         let bytes = self.bundle_bytes + frame.len();
-        let has_room = bytes <= LIMIT_BYTES || self.bundle_bytes == 0;
+        let has_room = bytes <= most_bytes || self.bundle_bytes == 0;
         if has_room {
             self.bundle_bytes = bytes;
         }
         has_room
     }
 
-    fn put(&mut self, input: Input) -> bool {
+    fn put(&mut self, input: Input, most_bytes: usize) -> bool {
         let foreign = is_foreign(&input);
-        if self.closed || (foreign && self.inputs.len() >= LIMIT) || !self.has_room(&input) {
+        let full = foreign && self.inputs.len() >= LIMIT;
+        if self.closed || full || !self.has_room(&input, most_bytes) {
             return false;
         }
         self.own += usize::from(!foreign);
@@ -92,6 +92,11 @@ impl State {
 }
 
 impl Inbox {
+    /// An empty one.
+    pub(crate) fn new(most_bytes: usize) -> Self {
+        Self { most_bytes, state: Mutex::default(), wake: Condvar::new(), driver: OnceLock::new() }
+    }
+
     fn lock(&self) -> MutexGuard<'_, State> {
         // The only code under this lock moves values: a poisoned lock holds a sound state.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
@@ -105,7 +110,7 @@ impl Inbox {
     /// Adds an input, and wakes the shard's thread. Returns whether it was taken.
     pub(crate) fn push(&self, input: Input) -> bool {
         let mut state = self.lock();
-        let taken = state.put(input);
+        let taken = state.put(input, self.most_bytes);
         if taken {
             self.wake_thread(&mut state);
         }
@@ -114,7 +119,7 @@ impl Inbox {
 
     /// Adds an input, quietly. Returns whether it was taken.
     pub(crate) fn put(&self, input: Input) -> bool {
-        self.lock().put(input)
+        self.lock().put(input, self.most_bytes)
     }
 
     fn wake_thread(&self, state: &mut State) {
@@ -183,8 +188,8 @@ impl Inbox {
         let State { inputs, open, bytes, closed, .. } = &mut *state;
         let size = size + OVERHEAD;
         let at = open.get(&group).copied();
-        let is_full = *bytes + size > LIMIT_BYTES || (at.is_none() && inputs.len() >= LIMIT);
-        if is_full || *closed {
+        let is_much = *bytes > 0 && *bytes + size > self.most_bytes;
+        if is_much || (at.is_none() && inputs.len() >= LIMIT) || *closed {
             return false;
         }
         *bytes += size;
@@ -257,9 +262,11 @@ mod tests {
     use super::*;
     use flotilla_raft::StoreId;
 
+    const MOST: usize = 64 << 20;
+
     #[test]
     fn everything_that_waits_is_taken_at_once_and_in_order() {
-        let inbox = Inbox::default();
+        let inbox = Inbox::new(MOST);
         for store in 1..=3 {
             assert!(inbox.push(Input::Died(StoreId(store))));
         }
@@ -273,7 +280,7 @@ mod tests {
 
     #[test]
     fn a_full_inbox_drops_only_what_is_tried_again() {
-        let inbox = Inbox::default();
+        let inbox = Inbox::new(MOST);
         let publish = || Input::Publish { group: GroupId(2), messages: Inbound::default() };
         while inbox.push(publish()) {}
         assert!(!inbox.push(publish()));
@@ -286,7 +293,7 @@ mod tests {
 
     #[test]
     fn what_clients_send_to_a_group_is_one_input_in_their_order() {
-        let inbox = Inbox::default();
+        let inbox = Inbox::new(MOST);
         let (one, two) = (GroupId(2), GroupId(3));
         for (group, payload) in [(one, &b"1"[..]), (two, b"2"), (one, b"3")] {
             assert!(publish(&inbox, group, payload));
@@ -312,21 +319,25 @@ mod tests {
 
     #[test]
     fn what_clients_send_is_limited_in_bytes_and_room_is_made_by_a_turn() {
-        let inbox = Inbox::default();
+        let inbox = Inbox::new(MOST);
         let large: &'static [u8] = vec![0; 1 << 20].leak();
         let taken = (0..100).take_while(|_| publish(&inbox, GroupId(2), large)).count();
         assert_eq!(taken, 63);
         assert!(inbox.push(Input::HandOver), "what the server itself has to say is taken");
         inbox.take(false, &mut Vec::new());
         assert!(publish(&inbox, GroupId(2), large));
+
+        let small = Inbox::new(1 << 10);
+        assert!(publish(&small, GroupId(2), large), "nothing else waits");
+        assert!(!publish(&small, GroupId(2), b"1"));
     }
 
     #[test]
     fn bundles_are_limited_in_bytes_too() {
-        let inbox = Inbox::default();
+        let inbox = Inbox::new(MOST);
         let bundle =
             |bytes: usize| Input::Bundle { from: StoreId(2), frame: vec![0; bytes].into() };
-        assert!(inbox.push(bundle(LIMIT_BYTES + 1)), "nothing else waits");
+        assert!(inbox.push(bundle(MOST + 1)), "nothing else waits");
         assert!(!inbox.push(bundle(1)));
         assert!(publish(&inbox, GroupId(2), b"1"), "clients have room of their own");
         inbox.take(false, &mut Vec::new());
@@ -336,7 +347,7 @@ mod tests {
 
     #[test]
     fn what_clients_and_peers_sent_waits_while_the_log_is_full() {
-        let inbox = Inbox::default();
+        let inbox = Inbox::new(MOST);
         assert!(publish(&inbox, GroupId(2), b"1"));
         assert!(inbox.push(Input::HandOver));
         let mut taken = Vec::new();
@@ -362,7 +373,7 @@ mod tests {
 
     #[test]
     fn a_closed_inbox_ends_the_thread_after_what_waits() {
-        let inbox = Inbox::default();
+        let inbox = Inbox::new(MOST);
         inbox.push(Input::HandOver);
         inbox.close();
         let mut taken = Vec::new();

@@ -15,9 +15,9 @@ pub(crate) struct Inboxes {
 }
 
 impl Inboxes {
-    /// For so many shards, of at least one.
-    pub(crate) fn new(shards: usize) -> Self {
-        let inboxes = (0..shards.max(1)).map(|_| Arc::default()).collect();
+    /// For so many shards, of at least one; each takes so many bytes, as [`Inbox::new`] says.
+    pub(crate) fn new(shards: usize, most_bytes: usize) -> Self {
+        let inboxes = (0..shards.max(1)).map(|_| Arc::new(Inbox::new(most_bytes))).collect();
         Self { inboxes, why: OnceLock::new() }
     }
 
@@ -99,7 +99,7 @@ mod tests {
 
     #[test]
     fn every_input_goes_to_the_shards_that_it_is_for_and_to_no_other() {
-        let inboxes = Inboxes::new(3);
+        let inboxes = Inboxes::new(3, 64 << 20);
         let (one, two) = (GroupId(0x101), GroupId(0x102));
         let publish = |group| Input::Publish { group, messages: Inbound::default() };
         assert!(inboxes.tell(publish(one)) && inboxes.tell(publish(two)));
@@ -120,7 +120,7 @@ mod tests {
 
     #[test]
     fn they_end_together() {
-        let inboxes = Inboxes::new(2);
+        let inboxes = Inboxes::new(2, 64 << 20);
         inboxes.of(GroupId::META).close();
         assert!(inboxes.is_closed());
         assert!(!inboxes.tell(Input::HandOver), "not all took it");

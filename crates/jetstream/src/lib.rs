@@ -6,6 +6,7 @@
 
 mod advisories;
 mod api;
+mod buffers;
 mod calls;
 mod clock;
 mod directory;
@@ -18,16 +19,19 @@ mod inboxes;
 mod ingest;
 mod leaders;
 mod opened;
+mod opening;
 mod peer_id;
 mod room;
 mod service;
 mod shards;
 
 pub use api::{Api, ApiOptions};
+pub use buffers::Buffers;
 pub use calls::{Calls, Remote, Wire};
 pub use directory::Directory;
 pub use ingest::Ingest;
 pub use leaders::{Claim, Leaders};
 pub use opened::{JetStreamOptions, OpenError, Opened, open, open_on};
+pub use opening::{Opening, Stage};
 pub use peer_id::peer_id;
 pub use service::JetStream;

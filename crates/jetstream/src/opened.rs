@@ -21,6 +21,7 @@ use tokio::runtime::Handle;
 
 use crate::advisories::{Advisories, Sender};
 use crate::api::{Api, ApiOptions, ContextParts};
+use crate::buffers::Buffers;
 use crate::calls::{Calls, Remote};
 use crate::clock::Clock;
 use crate::directory::Directory;
@@ -29,6 +30,7 @@ use crate::inbox::Inbox;
 use crate::inboxes::Inboxes;
 use crate::ingest::{Ingest, IngestParts};
 use crate::leaders::Leaders;
+use crate::opening::{Opening, Stage};
 use crate::room::RoomNews;
 use crate::service::JetStream;
 use crate::shards::{Ending, Shards};
@@ -56,6 +58,8 @@ pub struct JetStreamOptions {
     pub shards: usize,
     /// The cap of the log, in bytes.
     pub wal_max_size: Option<u64>,
+    /// How much may wait in memory.
+    pub buffers: Buffers,
     /// What the API says and allows.
     pub api: ApiOptions,
 }
@@ -89,20 +93,24 @@ pub struct Opened {
     boot: u64,
 }
 
-/// Opens the store, and takes up everything that is in it.
+/// Opens the store, and takes up everything that is in it. How far it is stands in `opening`.
 ///
 /// # Errors
 /// When the directory cannot be used, or what is in it cannot be relied on at all.
-pub fn open(options: JetStreamOptions) -> Result<Opened, OpenError> {
+pub fn open(options: JetStreamOptions, opening: &Opening) -> Result<Opened, OpenError> {
     let disk = Arc::new(FileDisk::open(&options.store_dir)?);
-    open_on(disk, options)
+    open_on(disk, options, opening)
 }
 
 /// The same, on any disk; `options.store_dir` is only what it is called.
 ///
 /// # Errors
 /// As [`open`].
-pub fn open_on(disk: Arc<dyn Disk>, options: JetStreamOptions) -> Result<Opened, OpenError> {
+pub fn open_on(
+    disk: Arc<dyn Disk>,
+    options: JetStreamOptions,
+    opening: &Opening,
+) -> Result<Opened, OpenError> {
     let fresh = rand::random::<u64>().max(1);
     let store_file = StoreFile::open_or_create(&*disk, fresh)?;
     let record = store_file.record().clone();
@@ -116,14 +124,20 @@ pub fn open_on(disk: Arc<dyn Disk>, options: JetStreamOptions) -> Result<Opened,
     let log_end = log_end(&record, &recovery, &wal);
     let clock = Clock::start();
     let boot = rand::random::<u64>().max(1);
-    let shard_options = ShardOptions {
-        unique_tag: options.unique_tag.clone(),
-        seed: rand::random(),
-        thresholds: Thresholds::default(),
-    };
     let count = options.shards.clamp(1, Slot::COUNT);
+    let mut thresholds = Thresholds::default();
+    options.buffers.limit(count, &mut thresholds);
+    let (unique_tag, seed) = (options.unique_tag.clone(), rand::random());
+    let shard_options = ShardOptions { unique_tag, seed, thresholds };
     let now = clock.now();
-    let shards = Shard::recover(&shard_options, count, &disk, store_file, recovery, now);
+    let (mut open, of) = (0, recovery.groups.len());
+    opening.reached(Stage::Groups { open, of });
+    let mut taken_up = || {
+        open += 1;
+        opening.reached(Stage::Groups { open, of });
+    };
+    let shards =
+        Shard::recover(&shard_options, count, &disk, store_file, recovery, now, &mut taken_up);
     Ok(Opened { options, disk, wal, log_end, record, shards, clock, boot })
 }
 
@@ -189,7 +203,7 @@ impl Opened {
     ) -> Result<JetStream, OpenError> {
         let Self { options, disk, wal, record, shards, clock, boot, .. } = self;
         let store = record.store_id;
-        let inboxes = Arc::new(Inboxes::new(shards.len()));
+        let inboxes = Arc::new(Inboxes::new(shards.len(), options.buffers.inbox(shards.len())));
         let leaders = Arc::new(Leaders::default());
         let directory = Arc::new(Directory::default());
         let (sender, runtime) = (sender(&options), Handle::current());

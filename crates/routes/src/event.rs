@@ -44,6 +44,12 @@ pub enum Event {
         /// What it passed to [`Handle::beat`](crate::Handle::beat).
         payload: Bytes,
     },
+    /// The TCP connection to a linked server that tells of the end of its process is cut, and there is none to be had
+    /// anew: the process has ended, or something in between lets TCP through no more. Said again and again for a while.
+    LifelineCut {
+        /// The server that is linked.
+        peer: PeerId,
+    },
     /// This server and another would not have each other. Of equal refusals at a dialled address
     /// only the first is reported. Dropped if the receiver is full.
     Refused {

@@ -15,6 +15,7 @@ use crate::error::{DownReason, OptionError, SendError, StartError};
 use crate::event::Event;
 use crate::identity::{Identity, PeerId, PeerInfo};
 use crate::lane::Lane;
+use crate::lifeline;
 use crate::link::Link;
 use crate::mesh::Mesh;
 use crate::options::{self, Options};
@@ -60,6 +61,15 @@ impl Routes {
             options,
         });
         shared.runtime.spawn(accept(shared.clone()));
+        if let Some(listener) = lifeline::listen(local_addr) {
+            let stopping = shared.clone();
+            shared.runtime.spawn(async move {
+                tokio::select! {
+                    () = lifeline::hold(listener) => {}
+                    () = stopping.reached(Phase::Stopping) => {}
+                }
+            });
+        }
         shared.runtime.spawn(Mesh::new(shared.clone(), mesh_commands).run());
         let last = Arc::new(StopOnDrop(shared.clone()));
         Ok((Handle { shared, local_addr, _last: last }, receiver))

@@ -23,7 +23,7 @@
 //! - No retry and no acknowledgement: a full lane refuses ([`SendError::Full`]) and the caller
 //!   treats the frame as lost, or tries again.
 //! - No failure detector beyond QUIC's idle timeout. The server above judges its peers by their
-//!   beats.
+//!   beats, and by what is said of [lifelines](Event::LifelineCut).
 //!
 //! # Where to start reading
 //!
@@ -42,6 +42,7 @@ mod handshake;
 mod identity;
 pub mod interest;
 mod lane;
+mod lifeline;
 mod link;
 mod mesh;
 mod options;

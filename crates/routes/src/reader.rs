@@ -14,6 +14,7 @@ use crate::event::Event;
 use crate::frame::Deframer;
 use crate::handshake::{Failure, Inbound};
 use crate::lane::{Lane, PROLOGUE, Purpose};
+use crate::lifeline;
 use crate::link::{Link, lane_ends};
 use crate::shared::{Command, Shared};
 use crate::wire::LinkFrame;
@@ -35,6 +36,7 @@ pub(crate) async fn read(shared: Arc<Shared>, link: Arc<Link>, inbound: Inbound)
     let mut tasks = JoinSet::new();
     tasks.spawn(reader.clone().read_link(inbound));
     tasks.spawn(reader.clone().read_beats());
+    tasks.spawn(reader.clone().watch_lifeline());
     loop {
         tokio::select! {
             stream = link.connection.accept_uni() => match stream {
@@ -88,6 +90,11 @@ impl Reader {
                 return Ok(());
             }
         }
+    }
+
+    async fn watch_lifeline(self) -> Result<(), Failure> {
+        lifeline::watch(&self.shared, &self.link).await;
+        Ok(())
     }
 
     async fn read_lane(self, mut stream: RecvStream) -> Result<(), Failure> {

@@ -102,6 +102,8 @@ impl Plan {
             message: [1, 4 << 10, 1 << 20][index(random_too.below(3))],
             segments,
             stream_flush: [16 << 10, 128 << 10, 8 << 20][index(random.below(3))],
+            stream_queue: 1 << 20,
+            stream_queue_messages: usize::MAX,
             queues: 1 << 20,
             stream_in_flight: 32 << 10,
             stream_log: [8 << 10, 64 << 10, 32 << 20][index(random.below(3))],

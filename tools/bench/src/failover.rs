@@ -11,8 +11,8 @@ use tokio::time::{Instant, sleep, timeout};
 
 pub(crate) const NAME: &str = "failover";
 const STREAM: &str = "FAILOVER";
-/// How long a publisher waits for an answer before it asks again.
-const ANSWER: Duration = Duration::from_millis(200);
+/// How long a publisher waits for an answer before it asks again: what is measured is no finer than that.
+const ANSWER: Duration = Duration::from_millis(50);
 /// Between two tries that were answered at once, as when nobody leads.
 const PAUSE: Duration = Duration::from_millis(5);
 /// How long a group may take to be whole, or to have a leader.

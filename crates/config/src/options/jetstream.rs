@@ -21,6 +21,10 @@ pub struct JetStream {
     pub sync: SyncPolicy,
     /// Replicas of a stream go to servers whose tags with this prefix differ.
     pub unique_tag: Option<String>,
+    /// Bytes of messages that may wait for a stream at its leader; the server's choice if `None`.
+    pub max_buffered_size: Option<u64>,
+    /// Messages that may wait for a stream at its leader; no limit if `None`.
+    pub max_buffered_messages: Option<u32>,
     /// Limits of this server.
     pub limits: JetStreamLimits,
 }
@@ -100,6 +104,22 @@ pub(super) const JETSTREAM: Section = Section {
             meaning: "A tag prefix, such as `az:`: no two replicas go to servers whose tag with that prefix is the same.",
         },
         Key {
+            name: "max_buffered_size",
+            aliases: &[],
+            kind: "size",
+            default: "128 MB",
+            reload: false,
+            meaning: "Bytes of messages that may wait for a stream at its leader, before they are in its log; beyond it publishing is refused with error 10167. One message is always taken.",
+        },
+        Key {
+            name: "max_buffered_msgs",
+            aliases: &[],
+            kind: "integer",
+            default: "no limit",
+            reload: false,
+            meaning: "Messages that may wait for a stream likewise. `0` is no limit.",
+        },
+        Key {
             name: "limits",
             aliases: &[],
             kind: "map",
@@ -121,8 +141,6 @@ pub(super) const JETSTREAM: Section = Section {
         "extension_hint",
         "tpm",
         "max_outstanding_catchup",
-        "max_buffered_size",
-        "max_buffered_msgs",
         "request_queue_limit",
         "info_queue_limit",
         "meta_compact",
@@ -195,6 +213,8 @@ fn read_map(map: &Map, findings: &mut Findings) -> Option<JetStream> {
         max_file_store: read_size(&mut fields, "max_file_store"),
         sync: read_sync(&mut fields),
         unique_tag: fields.name("unique_tag", "unique_tag"),
+        max_buffered_size: read_size(&mut fields, "max_buffered_size").filter(|size| *size > 0),
+        max_buffered_messages: fields.positive("max_buffered_msgs", u32::MAX),
         limits: JetStreamLimits::default(),
     };
     if let Some(limits) = fields.map("limits") {

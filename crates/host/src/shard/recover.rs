@@ -26,7 +26,7 @@ use crate::turn::{After, Cx};
 impl Shard {
     /// The shards of a server, as many as `shards`: they take up everything that the WAL gave back. A replica that is
     /// damaged takes no part before its peers made it whole again; one that has forgotten what it promised never does, and
-    /// meta is asked for a successor.
+    /// meta is asked for a successor. `taken_up` is called behind each group of the log.
     #[must_use]
     pub fn recover(
         options: &ShardOptions,
@@ -35,6 +35,7 @@ impl Shard {
         mut store_file: StoreFile,
         mut recovery: Recovery,
         now: Now,
+        taken_up: &mut dyn FnMut(),
     ) -> Vec<Self> {
         let StoreRecord { cluster_id: cluster, mut disowned, .. } = *store_file.record();
         if disowned == WHOLE_LOG {
@@ -98,6 +99,7 @@ impl Shard {
         }
         for (group, recovered) in recovery.groups {
             all[shard_of(group, shards)].take_up(group, recovered);
+            taken_up();
         }
         all.iter_mut().for_each(|shard| shard.durable.clone_from(&shard.created));
         all

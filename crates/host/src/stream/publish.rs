@@ -9,15 +9,13 @@ use super::inbound::{Inbound, InboundMessage};
 use super::{Owed, StreamMachine};
 use crate::ack;
 use crate::replica::Replica;
+use crate::thresholds::Thresholds;
 use crate::turn::{Cx, Publish};
 
 /// The most bytes in one entry. One larger message makes an entry by itself.
 const ENTRY_BYTES: usize = 256 << 10;
 /// The most messages in one entry.
 const ENTRY_MESSAGES: usize = 4096;
-/// The most bytes that wait; beyond it a publish is refused with 10167, as in the reference server
-/// (`max_buffered_size`).
-const QUEUE_BYTES: usize = 128 << 20;
 
 /// Where the acknowledgements of an entry's messages go.
 #[derive(Debug, Default)]
@@ -47,32 +45,28 @@ impl Replica<StreamMachine> {
             return;
         }
         self.wake();
-        let queued = cx.queued.saturating_add(self.machine.queue_bytes);
-        let room = cx.thresholds.queues.saturating_sub(queued);
-        let room = room.min(QUEUE_BYTES.saturating_sub(self.machine.queue_bytes));
-        if messages.size() <= room {
-            self.machine.queue_bytes += messages.size();
-            self.machine.queue.push_back(messages);
-        } else {
-            self.publish_some(&messages, room, cx);
+        let Thresholds { queues, stream_queue, stream_queue_messages, .. } = cx.thresholds;
+        let (queued, bytes, waiting) = (cx.queued, self.machine.queue_bytes, self.machine.waiting());
+        let fits = |size: usize, count: usize| {
+            let (bytes, messages) = (bytes.saturating_add(size), waiting.saturating_add(count));
+            queued.saturating_add(bytes) <= queues
+                && bytes <= stream_queue
+                && messages <= stream_queue_messages
+        };
+        if fits(messages.size(), messages.len()) {
+            return self.machine.wait_in_queue(messages);
         }
-    }
-
-    /// Takes what fits in `room` bytes, and refuses the rest.
-    fn publish_some(&mut self, messages: &Inbound, mut room: usize, cx: &mut Cx) {
+        // One larger than all that may wait is taken when there is room for anything.
         let mut taken = Inbound::default();
         for message in messages.iter() {
-            match room.checked_sub(message.size()) {
-                Some(left) => {
-                    room = left;
-                    let payload = Bytes::copy_from_slice(message.payload);
-                    taken.push(message.subject, message.reply, message.headers, &payload);
-                }
-                None => self.machine.refuse(message.reply, ErrorKind::StreamTooManyRequests, cx),
+            if fits(taken.size(), taken.len() + 1) {
+                let payload = Bytes::copy_from_slice(message.payload);
+                taken.push(message.subject, message.reply, message.headers, &payload);
+            } else {
+                self.machine.refuse(message.reply, ErrorKind::StreamTooManyRequests, cx);
             }
         }
-        self.machine.queue_bytes += taken.size();
-        self.machine.queue.extend(Some(taken).filter(|taken| !taken.is_empty()));
+        self.machine.wait_in_queue(taken);
     }
 
     /// Proposes what waits: everything that came since the last turn becomes one entry, or as few as the limits
@@ -134,6 +128,16 @@ impl StreamMachine {
             }
         }
         Batch { builder, replies, taken }
+    }
+
+    /// How many messages wait.
+    fn waiting(&self) -> usize {
+        self.queue.iter().map(Inbound::len).sum()
+    }
+
+    fn wait_in_queue(&mut self, messages: Inbound) {
+        self.queue_bytes += messages.size();
+        self.queue.extend(Some(messages).filter(|messages| !messages.is_empty()));
     }
 
     /// Takes the first `count` messages out of the queue.

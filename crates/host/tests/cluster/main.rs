@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)] // a test
 
 mod compare;
+mod queue;
 mod rest;
 mod rolled_back;
 mod room;

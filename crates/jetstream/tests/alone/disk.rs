@@ -2,6 +2,7 @@
 
 use flotilla_disk::{Failure, MemDisk, Operation};
 use flotilla_host::Room;
+use flotilla_jetstream::{Opening, Stage, open_on};
 use flotilla_jsapi::ReplyKind;
 use flotilla_jsapi::publish::PubAckReply;
 use flotilla_jsapi::stream::{StreamCreated, StreamDescription};
@@ -9,7 +10,7 @@ use flotilla_raft::GroupId;
 use serde_json::Value;
 use tokio::time::{Instant, sleep};
 
-use crate::server::{PATIENCE, Server};
+use crate::server::{PATIENCE, Server, options};
 
 /// Looks until it is so.
 async fn eventually(what: &str, mut look: impl FnMut() -> bool) {
@@ -32,6 +33,20 @@ async fn refusal(server: &Server, subject: &str) -> Option<u16> {
     let answer = server.request(subject, "body").await;
     let ack: PubAckReply = serde_json::from_slice(&answer).expect("an acknowledgement");
     ack.error.map(|error| error.err_code)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn it_is_said_how_many_groups_are_open() {
+    let disk = MemDisk::new();
+    let server = with_a_stream(&disk).await;
+    server.jetstream.stop();
+    drop(server);
+    let opening = Opening::default();
+    assert_eq!(opening.stage(), Stage::Log);
+    let options = options(std::path::Path::new("/store"));
+    let opened = open_on(std::sync::Arc::new(disk), options, &opening);
+    assert!(opened.is_ok());
+    assert_eq!(opening.stage().to_string(), "2 of 2 groups are open", "meta and a stream");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -7,7 +7,8 @@ use bytes::Bytes;
 use flotilla_disk::MemDisk;
 use flotilla_host::{Answer, Join, MetaRequest, Request};
 use flotilla_jetstream::{
-    ApiOptions, Claim, JetStream, JetStreamOptions, Opened, Remote, Wire, open, open_on,
+    ApiOptions, Buffers, Claim, JetStream, JetStreamOptions, Opened, Opening, Remote, Wire, open,
+    open_on,
 };
 use flotilla_jsapi::publish::PubAckReply;
 use flotilla_jsapi::{AccountLimits, ReplyKind};
@@ -90,7 +91,7 @@ pub(crate) struct Server {
     pub(crate) jetstream: JetStream,
 }
 
-fn options(store_dir: &std::path::Path) -> JetStreamOptions {
+pub(crate) fn options(store_dir: &std::path::Path) -> JetStreamOptions {
     JetStreamOptions {
         store_dir: store_dir.to_owned(),
         server_name: "S1".to_owned(),
@@ -102,6 +103,7 @@ fn options(store_dir: &std::path::Path) -> JetStreamOptions {
         unique_tag: None,
         shards: 2,
         wal_max_size: Some(32 << 20),
+        buffers: Buffers::default(),
         api: ApiOptions {
             server_name: "S1".to_owned(),
             cluster_name: None,
@@ -116,13 +118,14 @@ fn options(store_dir: &std::path::Path) -> JetStreamOptions {
 impl Server {
     /// On real files.
     pub(crate) async fn start(store_dir: &std::path::Path) -> Self {
-        Self::serve(open(options(store_dir)).expect("a store")).await
+        Self::serve(open(options(store_dir), &Opening::default()).expect("a store")).await
     }
 
     /// On a disk that does what the test wants.
     pub(crate) async fn start_on(disk: &MemDisk) -> Self {
         let options = options(std::path::Path::new("/store"));
-        Self::serve(open_on(Arc::new(disk.clone()), options).expect("a store")).await
+        Self::serve(open_on(Arc::new(disk.clone()), options, &Opening::default()).expect("a store"))
+            .await
     }
 
     async fn serve(opened: Opened) -> Self {

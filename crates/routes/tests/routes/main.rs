@@ -5,6 +5,7 @@
 mod certificates;
 mod cluster;
 mod lanes;
+mod lifeline;
 mod mesh;
 mod network;
 mod strangers;

@@ -225,6 +225,8 @@ fn small() -> WorldOptions {
             block_size: 1 << 10,
         },
         stream_flush: 2 << 10,
+        stream_queue: 1 << 20,
+        stream_queue_messages: usize::MAX,
         queues: 1 << 20,
         stream_in_flight: 32 << 10,
         stream_log: 4 << 10,

@@ -126,7 +126,8 @@ impl Server {
         let shard_options = ShardOptions { unique_tag: None, seed, thresholds: options.thresholds };
         let shards = 1 + usize::try_from((self.store.0 + self.boot) % 3).unwrap_or(0);
         let (time, file) = (clock.now(now, wall), store_file);
-        let shards = Shard::recover(&shard_options, shards, &disk, file, recovery, time);
+        let shards =
+            Shard::recover(&shard_options, shards, &disk, file, recovery, time, &mut || {});
         if self.disk.has_crashed() {
             return Err("crashed at a disk call while it started".to_owned());
         }

@@ -74,8 +74,14 @@ impl World {
 
     pub(super) fn watch(&mut self, store: StoreId, boot: u64) {
         let now = self.now;
-        let Some(server) = self.servers.get_mut(&store).filter(|s| s.lives(boot)) else { return };
-        let Some(running) = &mut server.running else { return };
+        if !self.servers.get(&store).is_some_and(|s| s.lives(boot)) {
+            return;
+        }
+        let cut = self.lifelines_cut(store);
+        let Some(running) = self.servers.get_mut(&store).and_then(|s| s.running.as_mut()) else {
+            return;
+        };
+        cut.into_iter().for_each(|other| running.detector.cut(other));
         let time = Duration::from_nanos(running.clock.mono(now));
         let died = running.detector.tick(time);
         for dead in died {
@@ -84,6 +90,23 @@ impl World {
         }
         let again = now + u64::try_from(WATCH_TICK.as_nanos()).unwrap_or(u64::MAX);
         self.schedule(again, Event::Watch { store, boot });
+    }
+
+    /// Whose lifelines `store` finds cut: of those that have ended, if the network lets it know, and where the network loses
+    /// what it carries, now and then of one that lives.
+    fn lifelines_cut(&mut self, store: StoreId) -> Vec<StoreId> {
+        let lossy = self.links.faults.lossy;
+        let mut others = self.stores();
+        others.retain(|other| *other != store);
+        others.retain(|other| match (self.runs(*other), lossy) {
+            (true, Some(often)) => self.random.one_in(often),
+            (true, None) => false,
+            (false, _) => {
+                let cut = &self.links.faults.cut;
+                !cut.contains(&(store, *other)) && !cut.contains(&(*other, store))
+            }
+        });
+        others
     }
 
     /// How far the log of `store` is, as another server knows.

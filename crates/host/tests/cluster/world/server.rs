@@ -64,7 +64,7 @@ impl Server {
             thresholds: self.thresholds,
         };
         let shards = 1 + usize::try_from((store.0 + self.boot) % 3).unwrap();
-        let shards = Shard::recover(&options, shards, &disk, store_file, recovery, now);
+        let shards = Shard::recover(&options, shards, &disk, store_file, recovery, now, &mut || {});
         let inputs = shards.iter().map(|_| Vec::new()).collect();
         let (waiting, unsynced) = (Vec::new(), None);
         self.running = Some(Running { shards, inputs, wal, waiting, unsynced });
