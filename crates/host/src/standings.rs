@@ -40,7 +40,10 @@ impl Replica<MetaMachine> {
         machine.said = through;
         // A new asset has all its members; who made others for its stream meanwhile said so.
         let is_new = |delta: &Delta| {
-            matches!(delta, Delta::Asset { change: AssetChange::Created | AssetChange::Deleted, .. })
+            matches!(
+                delta,
+                Delta::Asset { change: AssetChange::Created | AssetChange::Deleted, .. }
+            )
         };
         if !deltas.iter().all(is_new) {
             machine.steward.begin();

@@ -43,7 +43,8 @@ impl Direct {
         parts: &[IoSlice<'_>],
     ) -> io::Result<()> {
         in_pieces(offset, parts, PIECE, |at, piece| {
-            let whole = if at.is_multiple_of(BLOCK as u64) { piece.len() / BLOCK * BLOCK } else { 0 };
+            let whole =
+                if at.is_multiple_of(BLOCK as u64) { piece.len() / BLOCK * BLOCK } else { 0 };
             let (blocks, rest) = piece.split_at(whole);
             self.write_blocks(cached, at, blocks)?;
             write_piece(cached, at + whole as u64, rest)

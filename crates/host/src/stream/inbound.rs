@@ -134,8 +134,7 @@ impl Inbound {
     /// Takes the first `count` messages out.
     pub fn skip(&mut self, count: usize) {
         for shape in self.shapes.drain(..count.min(self.shapes.len())) {
-            self.size -=
-                shape.subject + shape.reply + shape.headers + shape.payload + OVERHEAD;
+            self.size -= shape.subject + shape.reply + shape.headers + shape.payload + OVERHEAD;
             self.front.pass(&shape);
         }
         // What is large is given back at once.

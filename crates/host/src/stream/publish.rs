@@ -46,7 +46,8 @@ impl Replica<StreamMachine> {
         }
         self.wake();
         let Thresholds { queues, stream_queue, stream_queue_messages, .. } = cx.thresholds;
-        let (queued, bytes, waiting) = (cx.queued, self.machine.queue_bytes, self.machine.waiting());
+        let (queued, bytes, waiting) =
+            (cx.queued, self.machine.queue_bytes, self.machine.waiting());
         let fits = |size: usize, count: usize| {
             let (bytes, messages) = (bytes.saturating_add(size), waiting.saturating_add(count));
             queued.saturating_add(bytes) <= queues
@@ -168,12 +169,7 @@ impl StreamMachine {
     }
 
     /// Answers the publishers of an entry.
-    pub(super) fn acknowledge(
-        &self,
-        replies: Replies,
-        outcomes: &[PublishOutcome],
-        cx: &mut Cx,
-    ) {
+    pub(super) fn acknowledge(&self, replies: Replies, outcomes: &[PublishOutcome], cx: &mut Cx) {
         if self.stream.config().no_ack {
             return;
         }
