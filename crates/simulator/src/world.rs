@@ -218,7 +218,9 @@ impl World {
         let mut views = self.shards(leader).iter().flat_map(Shard::replicas);
         let takes_part = |replica: ReplicaId, store: StoreId| {
             let mut views = self.shards(store).iter().flat_map(Shard::replicas);
-            views.any(|view| view.group == GroupId::META && view.replica == replica)
+            // One that is rolled back and does not know yet is lost.
+            !self.servers.get(&store).is_some_and(|server| server.rolled_back)
+                && views.any(|view| view.group == GroupId::META && view.replica == replica)
         };
         views.any(|view| {
             let members = &view.membership;

@@ -3,25 +3,18 @@
 use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind, IoSlice};
-use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, OnceLock, PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use flotilla_disk::{Disk, DiskError, FileId, LOG_DIR};
 use rustix::fs::{FlockOperation, flock, statvfs};
 
-use crate::direct::{Direct, write_piece};
-use crate::gather::{in_pieces, length};
+use crate::direct::write_piece;
+use crate::gather::in_pieces;
+use crate::open_file::OpenFile;
 
-/// The most parts that one `pwritev` takes on Linux.
-const MAX_PARTS: usize = 1024;
-/// Parts that are smaller than this, on average, are copied to pieces of that size. These stay in a processor's cache.
-const SMALL: usize = 2048;
-const PIECE: usize = 256 << 10;
-/// What is not the log's goes past the page cache if it is not less than this.
-const LARGE: usize = 256 << 10;
 /// A sync that took longer shows that the disk is slow. What is written in the background goes to it in small pieces then,
 /// each by itself: all of it at once would be before whatever the log writes meanwhile.
 const SLOW: Duration = Duration::from_millis(250);
@@ -43,28 +36,8 @@ pub struct FileDisk {
 
 #[derive(Debug, Default)]
 struct Table {
-    open: BTreeMap<FileId, Arc<Opened>>,
+    open: BTreeMap<FileId, Arc<OpenFile>>,
     next: u64,
-}
-
-#[derive(Debug)]
-struct Opened {
-    file: File,
-    is_log: bool,
-    path: PathBuf,
-    name: String,
-    /// The way past the page cache, once it was wanted.
-    direct: OnceLock<Option<Direct>>,
-}
-
-impl Opened {
-    /// The way past the page cache for a write of so many bytes, if it is to go there.
-    fn direct(&self, bytes: usize) -> Option<&Direct> {
-        if !self.is_log && bytes < LARGE {
-            return None;
-        }
-        self.direct.get_or_init(|| Direct::open(&self.path, &self.file)).as_ref()
-    }
 }
 
 impl FileDisk {
@@ -98,7 +71,7 @@ impl FileDisk {
         if path.is_empty() { self.root.clone() } else { self.root.join(path) }
     }
 
-    fn opened(&self, file: FileId, operation: &'static str) -> Result<Arc<Opened>, DiskError> {
+    fn opened(&self, file: FileId, operation: &'static str) -> Result<Arc<OpenFile>, DiskError> {
         let table = self.files.read().unwrap_or_else(PoisonError::into_inner);
         table.open.get(&file).cloned().ok_or_else(|| DiskError::Io {
             operation,
@@ -109,11 +82,10 @@ impl FileDisk {
 
     fn enter(&self, file: File, path: &str) -> FileId {
         let is_log = path.strip_prefix(LOG_DIR).is_some_and(|rest| rest.starts_with('/'));
-        let (direct, name) = (OnceLock::new(), path.to_owned());
         let mut table = self.files.write().unwrap_or_else(PoisonError::into_inner);
         table.next += 1;
         let id = FileId(table.next);
-        table.open.insert(id, Arc::new(Opened { file, is_log, path: self.at(path), name, direct }));
+        table.open.insert(id, Arc::new(OpenFile::new(file, self.at(path), path, is_log)));
         id
     }
 
@@ -162,47 +134,6 @@ fn failed(operation: &'static str, path: &str, error: &io::Error) -> DiskError {
     }
 }
 
-/// Reads until the buffer is full or the file ends.
-fn read_full(file: &File, mut offset: u64, mut buf: &mut [u8]) -> io::Result<usize> {
-    let wanted = buf.len();
-    while !buf.is_empty() {
-        match file.read_at(buf, offset) {
-            Ok(0) => break,
-            Ok(n) => {
-                offset += n as u64;
-                buf = buf.get_mut(n..).unwrap_or_default();
-            }
-            Err(error) if error.kind() == ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(wanted - buf.len())
-}
-
-/// Writes all parts, in as few calls as the system allows. Small ones are put together first.
-fn write_full(file: &File, mut offset: u64, parts: &[IoSlice<'_>]) -> io::Result<()> {
-    if parts.len() > 1 && length(parts) / parts.len() < SMALL {
-        return in_pieces(offset, parts, PIECE, |at, piece| write_piece(file, at, piece));
-    }
-    let mut parts = parts.to_vec();
-    let mut left = &mut parts[..];
-    // Empty parts in front would make a complete write look like none.
-    IoSlice::advance_slices(&mut left, 0);
-    while !left.is_empty() {
-        let some = left.get(..left.len().min(MAX_PARTS)).unwrap_or_default();
-        match rustix::io::pwritev(file, some, offset) {
-            Ok(0) => return Err(ErrorKind::WriteZero.into()),
-            Ok(n) => {
-                offset += n as u64;
-                IoSlice::advance_slices(&mut left, n);
-            }
-            Err(rustix::io::Errno::INTR) => {}
-            Err(error) => return Err(error.into()),
-        }
-    }
-    Ok(())
-}
-
 impl Disk for FileDisk {
     fn create(&self, path: &str) -> Result<FileId, DiskError> {
         let options =
@@ -225,7 +156,7 @@ impl Disk for FileDisk {
 
     fn read_at(&self, file: FileId, offset: u64, buf: &mut [u8]) -> Result<usize, DiskError> {
         let opened = self.opened(file, "read")?;
-        read_full(&opened.file, offset, buf).map_err(|e| failed("read", &opened.name, &e))
+        opened.read(offset, buf).map_err(|e| failed("read", &opened.name, &e))
     }
 
     fn write_vectored_at(
@@ -237,10 +168,8 @@ impl Disk for FileDisk {
         let opened = self.opened(file, "write")?;
         let written = if !opened.is_log && self.is_slow.load(Ordering::Relaxed) {
             self.write_slowly(&opened.file, offset, parts)
-        } else if let Some(direct) = opened.direct(length(parts)) {
-            direct.write(&opened.file, offset, parts)
         } else {
-            write_full(&opened.file, offset, parts)
+            opened.write(offset, parts)
         };
         self.done("write", &opened.name, written)
     }
@@ -344,30 +273,39 @@ mod tests {
     }
 
     #[test]
-    fn a_file_of_the_log_holds_what_was_written_in_blocks_or_not() {
+    fn a_file_holds_what_was_written_in_blocks_or_not_of_the_log_or_not() {
         let (_dir, disk) = disk();
         disk.create_dir(LOG_DIR).unwrap();
-        let file = disk.create("wal/f").unwrap();
         let bytes: Vec<u8> = (0..6_000_000_u32).map(|n| (n % 251) as u8).collect();
-        let mut expected = vec![0; 6_000_000];
-        // In blocks, and more than fits one piece; in parts that are no blocks, but are together; not in blocks at all.
-        for (offset, lengths) in
-            [(4096, &[5 << 20][..]), (0, &[1, 4095, 100, 8092]), (8191, &[2]), (40_960, &[4096])]
-        {
-            let mut at = 0;
-            let mut parts = Vec::new();
-            for length in lengths {
-                parts.push(IoSlice::new(&bytes[at..at + length]));
-                at += length;
+        for name in ["wal/f", "f"] {
+            let file = disk.create(name).unwrap();
+            let mut expected = vec![0; 6_000_000];
+            // In blocks, and more than fits one piece; in parts that are no blocks, but are together; not in blocks at all; and
+            // large, with ends that are in the middle of blocks, or of the same one as what was there before.
+            for (offset, lengths) in [
+                (4096, &[5 << 20][..]),
+                (0, &[1, 4095, 100, 8092]),
+                (8191, &[2]),
+                (40_960, &[4096]),
+                (5000, &[2_000_000, 7]),
+                (2_005_007, &[30, 2_100_000, 600]),
+                (4_105_637, &[5, 300_000]),
+            ] {
+                let mut at = 0;
+                let mut parts = Vec::new();
+                for length in lengths {
+                    parts.push(IoSlice::new(&bytes[at..at + length]));
+                    at += length;
+                }
+                disk.write_vectored_at(file, offset, &parts).unwrap();
+                disk.sync_data(file).unwrap();
+                let offset = usize::try_from(offset).unwrap();
+                expected[offset..offset + at].copy_from_slice(&bytes[..at]);
+                let mut read = vec![0; 6_000_000];
+                let length = disk.read_at(file, 0, &mut read).unwrap();
+                assert_eq!(length, 4096 + (5 << 20));
+                assert!(read == expected, "{name} after the write at {offset}");
             }
-            disk.write_vectored_at(file, offset, &parts).unwrap();
-            disk.sync_data(file).unwrap();
-            let offset = usize::try_from(offset).unwrap();
-            expected[offset..offset + at].copy_from_slice(&bytes[..at]);
-            let mut read = vec![0; 6_000_000];
-            let length = disk.read_at(file, 0, &mut read).unwrap();
-            assert_eq!(length, 4096 + (5 << 20));
-            assert!(read == expected, "after the write at {offset}");
         }
     }
 

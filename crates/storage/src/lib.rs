@@ -11,6 +11,7 @@
 mod direct;
 mod file_disk;
 mod gather;
+mod open_file;
 mod segment_flusher;
 mod wal_writer;
 
