@@ -31,7 +31,9 @@ impl Run {
         self.take_probes(patience)?;
         self.drain(patience)?;
         self.wait(patience, Self::not_equal)?;
-        // What is damaged is found by reading it; its shard sees to it in its next turn.
+        // What is damaged is found by reading it; its shard sees to it in its next turn. The first time a block may come from
+        // memory that was read before it was damaged.
+        self.at_the_end().map_err(stuck)?;
         let end = self.at_the_end().map_err(stuck)?;
         if end.streams.values().flat_map(BTreeMap::values).any(|held| !held.unreadable.is_empty()) {
             self.until(self.world.now + SWEEP)?;
