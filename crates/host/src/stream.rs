@@ -41,6 +41,7 @@ pub(crate) struct StreamMachine {
     /// Messages of clients that are not yet in an entry.
     queue: VecDeque<Inbound>,
     pub(crate) queue_bytes: usize,
+    queue_messages: usize,
     pace: pace::Pace,
     /// What waits for the entry at an index to be applied, and the term it must have.
     pending: BTreeMap<u64, (u64, Owed)>,
@@ -99,6 +100,7 @@ impl StreamMachine {
             segments,
             queue: VecDeque::new(),
             queue_bytes: 0,
+            queue_messages: 0,
             pace: pace::Pace::default(),
             pending: BTreeMap::new(),
             pending_bytes: 0,

@@ -47,7 +47,7 @@ impl Replica<StreamMachine> {
         self.wake();
         let Thresholds { queues, stream_queue, stream_queue_messages, .. } = cx.thresholds;
         let (queued, bytes, waiting) =
-            (cx.queued, self.machine.queue_bytes, self.machine.waiting());
+            (cx.queued, self.machine.queue_bytes, self.machine.queue_messages);
         let fits = |size: usize, count: usize| {
             let (bytes, messages) = (bytes.saturating_add(size), waiting.saturating_add(count));
             queued.saturating_add(bytes) <= queues
@@ -131,13 +131,9 @@ impl StreamMachine {
         Batch { builder, replies, taken }
     }
 
-    /// How many messages wait.
-    fn waiting(&self) -> usize {
-        self.queue.iter().map(Inbound::len).sum()
-    }
-
     fn wait_in_queue(&mut self, messages: Inbound) {
         self.queue_bytes += messages.size();
+        self.queue_messages += messages.len();
         self.queue.extend(Some(messages).filter(|messages| !messages.is_empty()));
     }
 
@@ -147,6 +143,7 @@ impl StreamMachine {
             let (before, some) = (first.size(), first.len().min(count));
             first.skip(some);
             count -= some;
+            self.queue_messages -= some;
             self.queue_bytes -= before - first.size();
             if first.is_empty() {
                 self.queue.pop_front();
@@ -156,7 +153,7 @@ impl StreamMachine {
 
     pub(super) fn forget_queue(&mut self) {
         self.queue.clear();
-        self.queue_bytes = 0;
+        (self.queue_bytes, self.queue_messages) = (0, 0);
     }
 
     pub(super) fn refuse(&self, reply: &str, why: ErrorKind, cx: &mut Cx) {

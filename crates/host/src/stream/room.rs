@@ -37,7 +37,7 @@ impl Replica<StreamMachine> {
     /// Refuses all that waits, as the reference server does when its store is full.
     pub(super) fn refuse_queue(&mut self, cx: &mut Cx) {
         let waiting = std::mem::take(&mut self.machine.queue);
-        self.machine.queue_bytes = 0;
+        self.machine.forget_queue();
         for message in waiting.iter().flat_map(Inbound::iter) {
             self.machine.refuse(message.reply, ErrorKind::InsufficientResources, cx);
         }
