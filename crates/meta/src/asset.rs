@@ -144,9 +144,16 @@ impl AssetGroup {
         desired.into_iter().chain(counted)
     }
 
-    /// Whether a replica that is not desired any more may still be on `store`.
-    pub(crate) fn lingers_on(&self, store: StoreId) -> bool {
-        self.holders().iter().any(|(replica, on)| *on == store && !self.desires(*replica))
+    /// The replica that may have files on `store`. A store holds one of a group: where there were several, the older ones
+    /// were lost before their successors came.
+    pub(crate) fn holder_on(&self, store: StoreId) -> Option<ReplicaId> {
+        self.holders().into_iter().rev().find(|(_, on)| *on == store).map(|(replica, _)| replica)
+    }
+
+    /// The store of `replica`, if the actual configuration counts on it.
+    pub(crate) fn counted_store_of(&self, replica: ReplicaId) -> Option<StoreId> {
+        let membership = &self.actual.membership;
+        membership.contains(replica).then(|| membership.store_of(replica)).flatten()
     }
 
     /// Every replica that may have files somewhere.

@@ -68,9 +68,9 @@ impl Meta {
             if !stores.insert(store) {
                 return Err(Stale::StoreTwice { group: group.id, store }.into());
             }
-            // The group may yet count on what it has there, and one store holds one replica of it. Where a lost replica gets a
-            // successor, those before it are gone.
-            let taken = group.lingers_on(store) && group.member_on(store).is_none();
+            // The group may yet count on what it has there, and one store holds one replica of it. A lost one that is still
+            // desired makes room for its successor.
+            let taken = group.holder_on(store).is_some_and(|holder| !group.desires(holder));
             let taken = taken && !is_on(Mutation::BegunOverAnother);
             if replica.is_none() && taken {
                 return Err(MetaError::MoveInProgress(format!(
@@ -95,14 +95,11 @@ impl Meta {
             Seat::Keep(replica) => {
                 let desired = group.desired.iter().find(|m| m.replica == replica).map(|m| m.store);
                 // One dropped earlier may come back under its id while it is still counted: it is
-                // not recorded as out, so its store has not destroyed it.
+                // not recorded as out, so its store has not destroyed it; unless for its successor.
                 let counted = || {
-                    let membership = &group.actual.membership;
-                    let store = membership
-                        .contains(replica)
-                        .then(|| membership.store_of(replica))
-                        .flatten();
-                    store.filter(|s| self.is_member(*s))
+                    let store = group.counted_store_of(replica)?;
+                    let is_there = group.holder_on(store) == Some(replica);
+                    (is_there && self.is_member(store)).then_some(store)
                 };
                 let store =
                     desired.or_else(counted).ok_or(Stale::NoSeat { group: group.id, replica })?;

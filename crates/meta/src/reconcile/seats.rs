@@ -191,8 +191,9 @@ fn seat_change(
     losses: &Losses<'_>,
     fleet: &Fleet<'_>,
 ) -> Option<SeatChange> {
-    let seat = |&store: &StoreId| match group.needed_on(store).next() {
-        Some(member) if !losses.contains(group, store) => Seat::Keep(member.replica),
+    let may_stay = |r| group.desires(r) || group.counted_store_of(r).is_some();
+    let seat = |&store: &StoreId| match group.holder_on(store) {
+        Some(replica) if may_stay(replica) && !losses.contains(group, store) => Seat::Keep(replica),
         _ => Seat::Fresh(store),
     };
     let seats: Vec<_> = stores.iter().map(seat).collect();

@@ -1,7 +1,9 @@
 use flotilla_stream::Placement;
 
 use super::*;
-use crate::command::Seat;
+use crate::asset::Reported;
+use crate::command::{Seat, SeatChange};
+use crate::error::{MetaError, Stale};
 use crate::fixture::*;
 use crate::placement::Peer;
 use crate::reconcile::{relocate, scale};
@@ -136,6 +138,35 @@ fn a_missing_replica_gets_a_fresh_one_on_the_same_store() {
     assert_eq!(log.replica_on(c, 2), consumer, "the consumer's replica is not touched");
     let again = heal(&log.meta, &fleet(&peers(4, &[])), &missing, 100);
     assert_eq!(again, [], "the fresh one is not lost");
+}
+
+#[test]
+fn a_successor_that_comes_back_is_not_taken_for_the_lost_one() {
+    let mut log = Log::new(4);
+    let s = log.stream(stream_config("S", &["a"], 3), &[1, 2, 3]).group;
+    let lost = log.replica_on(s, 3);
+    let all = peers(4, &[]);
+    let plans = heal(&log.meta, &fleet(&all), &[(s, lost)].into(), 100);
+    plans.into_iter().for_each(|plan| commit(&mut log, plan));
+    let successor = log.replica_on(s, 3);
+    // It is a learner, and the lost one still counts, when first its server is to go and then the one that came for it.
+    let group = log.group(s);
+    let mut membership = group.actual.membership.clone();
+    membership.learners.push(successor);
+    membership.stores.insert(successor, StoreId(3));
+    let report = Reported { membership, index: 20, epoch: group.epoch };
+    log.ok(Command::ReportMembers { group: s, report });
+    for store in [3, 4] {
+        let plan = replace_peer(&log.meta, ACCOUNT, "S", StoreId(store), &fleet(&all)).unwrap();
+        commit(&mut log, plan);
+    }
+    assert_eq!((log.on(s), log.replica_on(s, 3)), (vec![1, 2, 3], successor));
+
+    let keep = |store| Seat::Keep(log.replica_on(s, store));
+    let seats = vec![keep(1), keep(2), Seat::Keep(lost)];
+    let back = SeatChange { repair: true, ..log.change(s, seats) };
+    let refused = log.refused(Command::SetMembers { changes: vec![back] });
+    assert!(matches!(refused, MetaError::Stale(Stale::NoSeat { .. })), "{refused}");
 }
 
 #[test]

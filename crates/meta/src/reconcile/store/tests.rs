@@ -229,7 +229,8 @@ proptest! {
                 4 if exists => {
                     let group = &log.asset(name).group;
                     let first = group.desired[0];
-                    let store_is_free = !group.lingers_on(StoreId(store));
+                    let holder = group.holder_on(StoreId(store));
+                    let store_is_free = holder.is_none_or(|holder| group.desires(holder));
                     if group.is_settled() && first.store != StoreId(store) && store_is_free {
                         let seats = vec![Seat::Keep(first.replica), Seat::Fresh(StoreId(store))];
                         let change = log.change(group.id, seats);
