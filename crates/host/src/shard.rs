@@ -243,24 +243,29 @@ impl Shard {
     /// What this shard holds.
     #[must_use]
     pub fn totals(&self) -> Totals {
-        let streams = self.replicas.streams.values();
-        let consumers = self.replicas.consumers.values();
-        let states = || streams.clone().map(|s| s.machine.stream.state());
-        Totals {
+        let (streams, consumers) = (&self.replicas.streams, &self.replicas.consumers);
+        let mut totals = Totals {
             streams: streams.len() as u64,
-            streams_led: streams.clone().filter(|s| s.serves()).count() as u64,
             consumers: consumers.len() as u64,
-            consumers_led: consumers.filter(|c| c.serves()).count() as u64,
-            awake: self.replicas.iter().filter(|(_, r)| r.is_awake()).count() as u64,
-            messages: states().map(|s| s.messages).sum(),
-            bytes: states().map(|s| s.bytes).sum(),
-            diverged: self.replicas.iter().filter(|(_, r)| r.differs()).map(|(g, _)| g).collect(),
+            consumers_led: consumers.values().filter(|c| c.serves()).count() as u64,
             ended: self.ended.iter().map(|(group, e)| (*group, e.reason.clone())).collect(),
             mending: self.mending(),
             damages: self.damages,
             repairs: self.repairs,
             scrubbed: self.scrubbed,
+            ..Totals::default()
+        };
+        for stream in streams.values() {
+            let state = stream.machine.stream.state();
+            totals.messages += state.messages;
+            totals.bytes += state.bytes;
+            totals.streams_led += u64::from(stream.serves());
         }
+        for (group, replica) in self.replicas.iter() {
+            totals.awake += u64::from(replica.is_awake());
+            totals.diverged.extend(Some(group).filter(|_| replica.differs()));
+        }
+        totals
     }
 
     fn mending(&self) -> Vec<(GroupId, String)> {

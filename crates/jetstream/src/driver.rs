@@ -20,7 +20,7 @@ const LOOK_AGAIN: Duration = Duration::from_millis(5);
 /// How often the shard counts what it holds, for monitoring.
 const TOTALS_EVERY: u64 = SECOND;
 /// Counting takes no more than this part of the time, however much there is.
-const TOTALS_SHARE: u64 = 500;
+const TOTALS_SHARE: u64 = 1000;
 
 /// A shard, its hands, and whose turn it is.
 pub(crate) struct Driver {

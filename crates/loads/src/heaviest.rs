@@ -53,6 +53,8 @@ impl Heaviest {
             self.take(&read, &reader, until),
             tell(from, until, at)
         );
+        // On the first one nobody has answered the server's PINGs meanwhile: it may be closed.
+        let mut client = Connection::open(servers.first()).await?;
         for number in 0..self.publish.streams {
             client.delete_stream(&stream(number)).await?;
         }

@@ -55,6 +55,8 @@ impl Publish {
             streams.iter().map(|(_, subject, leader)| self.publish(subject, leader, from, until));
         let publishers = futures::future::try_join_all(publishers);
         let (seen, ()) = tokio::join!(publishers, tell(from, until, at));
+        // On the first one nobody has answered the server's PINGs meanwhile: it may be closed.
+        let mut client = Connection::open(servers.first()).await?;
         for (stream, ..) in &streams {
             client.delete_stream(stream).await?;
         }

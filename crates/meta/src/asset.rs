@@ -147,7 +147,7 @@ impl AssetGroup {
     /// The replica that may have files on `store`. A store holds one of a group: where there were several, the older ones
     /// were lost before their successors came.
     pub(crate) fn holder_on(&self, store: StoreId) -> Option<ReplicaId> {
-        self.holders().into_iter().rev().find(|(_, on)| *on == store).map(|(replica, _)| replica)
+        self.held().filter(|(_, on)| *on == store).map(|(replica, _)| replica).max()
     }
 
     /// The store of `replica`, if the actual configuration counts on it.
@@ -159,10 +159,20 @@ impl AssetGroup {
     /// Every replica that may have files somewhere.
     #[must_use]
     pub fn holders(&self) -> BTreeMap<ReplicaId, StoreId> {
+        self.held().collect()
+    }
+
+    /// Whether a replica may have files on `store`.
+    pub(crate) fn is_held_on(&self, store: StoreId) -> bool {
+        self.held().any(|(_, on)| on == store)
+    }
+
+    /// The [`holders`](Self::holders) in no order, some of them twice.
+    fn held(&self) -> impl Iterator<Item = (ReplicaId, StoreId)> {
         let listed = self.desired.iter().chain(&self.former).map(|m| (m.replica, m.store));
         let counted =
             self.actual.membership.stores.iter().map(|(&replica, &store)| (replica, store));
-        listed.chain(counted).collect()
+        listed.chain(counted)
     }
 }
 

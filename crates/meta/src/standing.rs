@@ -70,7 +70,7 @@ impl Standing {
     #[must_use]
     pub fn concerns(&self, store: StoreId) -> bool {
         match self {
-            Self::Live(asset) => asset.group.holders().values().any(|s| *s == store),
+            Self::Live(asset) => asset.group.is_held_on(store),
             Self::Deleted(tombstone) => tombstone.holders.values().any(|s| *s == store),
             Self::Unknown => false,
         }

@@ -150,11 +150,13 @@ impl Shard {
     fn led_asleep(&self) -> BTreeMap<StoreId, BySlot> {
         let mut digests: BTreeMap<StoreId, BySlot> = BTreeMap::new();
         for (group, replica, asleep) in self.asleep_under(self.cx.store) {
-            // Two of its replicas may be on one store: a lost one, and the one that takes its seat.
-            let members: BTreeSet<StoreId> =
-                replica.raft().membership().stores.values().copied().collect();
-            for member in members {
-                add(digests.entry(member).or_default(), group, asleep);
+            let members = &replica.raft().membership().stores;
+            for (member, store) in members {
+                // Two of its replicas may be on one store: a lost one, and the one that takes its seat.
+                let earlier = members.range(..member).any(|(_, earlier)| earlier == store);
+                if !earlier {
+                    add(digests.entry(*store).or_default(), group, asleep);
+                }
             }
         }
         digests

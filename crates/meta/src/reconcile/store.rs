@@ -81,18 +81,20 @@ impl StoreReconciler<'_> {
         standings: &BTreeMap<GroupId, Standing>,
         local: &[LocalReplica],
     ) -> Vec<Action> {
-        let mut by_group: BTreeMap<GroupId, Vec<LocalReplica>> = BTreeMap::new();
-        for replica in local.iter().filter(|r| r.group != GroupId::META) {
-            by_group.entry(replica.group).or_default().push(*replica);
-        }
+        let mut local: Vec<_> =
+            local.iter().filter(|r| r.group != GroupId::META).copied().collect();
+        local.sort_unstable();
+        let mut rest = &local[..];
         let mut actions = Vec::new();
         for (group, standing) in standings {
-            let local = by_group.remove(group).unwrap_or_default();
-            self.group(*group, standing, &local, &mut actions);
+            let unknown = rest.partition_point(|r| r.group < *group);
+            self.put_aside(&rest[..unknown], &mut actions);
+            rest = &rest[unknown..];
+            let here = rest.partition_point(|r| r.group == *group);
+            self.group(*group, standing, &rest[..here], &mut actions);
+            rest = &rest[here..];
         }
-        for (group, replicas) in by_group {
-            self.group(group, &Standing::Unknown, &replicas, &mut actions);
-        }
+        self.put_aside(rest, &mut actions);
         actions.sort_by_key(|action| match action {
             Action::Create(new) => (false, new.local.replica),
             _ => (true, ReplicaId::NONE),
