@@ -18,9 +18,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use flotilla_disk::{
-    Disk, SegmentError, SegmentOptions, SegmentStore, SegmentSummary, Staging, StagingError,
-};
+use flotilla_disk::{Disk, SegmentError, SegmentOptions, SegmentStore, Staging, StagingError};
 use flotilla_raft::GroupId;
 use flotilla_stream::{
     Applied, RecordMeta, RestoreError, SequenceRange, Stream, Timestamp, message_size,
@@ -63,8 +61,6 @@ pub(crate) struct StreamMachine {
     pub(crate) led_since: Option<Timestamp>,
     checkpoint: checkpoint::Checkpoint,
     comparison: compare::Comparison,
-    /// The segments of a state that is on its way here.
-    staged: Vec<SegmentSummary>,
     applied: Applied,
     time: GroupTime,
 }
@@ -114,7 +110,6 @@ impl StreamMachine {
             led_since: None,
             checkpoint: checkpoint::Checkpoint::default(),
             comparison: compare::Comparison::default(),
-            staged: Vec::new(),
             applied: Applied::default(),
             time: GroupTime::default(),
         }

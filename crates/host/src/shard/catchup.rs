@@ -25,13 +25,18 @@ impl Shard {
         };
         replica.wake();
         self.dirty.insert(group);
+        // One after the other: a state that is being taken over is not on stable storage yet, and its files are moved in
+        // only then, which removes whatever else is staged. The leader offers this one again.
+        if replica.is_installing() {
+            return self.put_off(from, group, &offer);
+        }
         let known = self.catchup.get(&group).map(|i| (i.offer.base.index, i.offer.term));
         if known == Some((offer.base.index, offer.term)) {
             return;
         }
-        let needed = match self.replicas.streams.get_mut(&group) {
+        let needed = match self.replicas.streams.get(&group) {
             Some(stream) if offer.base.index > stream.raft.commit() => {
-                match stream.machine.stage(&offer.files, &self.cx) {
+                match stream.machine.lacking(&offer.files, &self.cx) {
                     Ok(needed) => needed,
                     Err(error) => return self.refuse_offer(from, group, &offer, &error),
                 }
@@ -68,7 +73,7 @@ impl Shard {
         // One that is not ahead of this replica changes nothing; the library says so to the leader.
         let ahead = self.replicas.streams.get(&group);
         let ahead = ahead.filter(|stream| offer.base.index > stream.raft.commit());
-        let staged = ahead.map(|stream| stream.machine.mark_staged(&offer.base, &self.cx));
+        let staged = ahead.map(|stream| stream.machine.mark_staged(&offer, &self.cx));
         if let Some(Err(error)) = staged {
             return self.refuse_offer(from, group, &offer, &error);
         }
@@ -104,6 +109,11 @@ impl Shard {
 
     fn refuse_offer(&mut self, from: StoreId, group: GroupId, offer: &Offer, why: &str) {
         self.cx.notice(Notice::Text(format!("group {group}: an offered state is refused: {why}")));
+        self.put_off(from, group, offer);
+    }
+
+    /// Says that an offered state is not taken; the leader offers what it has by then.
+    fn put_off(&mut self, from: StoreId, group: GroupId, offer: &Offer) {
         let taken = Taken { from: offer.to, index: offer.base.index, taken: false };
         self.cx.say(from, group, &Say::Taken(taken));
     }

@@ -27,6 +27,7 @@ pub(crate) trait Driven {
     fn persisted(&mut self, number: u64, cx: &mut Cx) -> Result<(), Poisoned>;
     fn tick(&mut self, cx: &mut Cx) -> Result<(), Poisoned>;
     fn be_eager(&mut self, within: u64, cx: &mut Cx);
+    fn is_installing(&self) -> bool;
     fn installed(&mut self, cx: &mut Cx) -> Result<(), Poisoned>;
     fn give(&mut self, lack: &Lack, cx: &mut Cx) -> Option<Say>;
     fn remains(&self) -> RecoveredGroup;
@@ -79,6 +80,10 @@ impl<M: Machine> Driven for Replica<M> {
 
     fn be_eager(&mut self, within: u64, cx: &mut Cx) {
         Self::be_eager(self, within, cx);
+    }
+
+    fn is_installing(&self) -> bool {
+        self.installing
     }
 
     fn installed(&mut self, cx: &mut Cx) -> Result<(), Poisoned> {

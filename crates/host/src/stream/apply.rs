@@ -124,7 +124,6 @@ impl Machine for StreamMachine {
 
     fn restore(&mut self, state: &Bytes, index: u64, cx: &mut Cx) -> Result<(), String> {
         self.forget_checkpoint();
-        self.staged.clear();
         let opened = open(&*cx.disk, self.group, index, state, cx.thresholds.segments);
         let opened = opened.map_err(|e| e.to_string())?;
         (self.stream, self.segments) = opened;

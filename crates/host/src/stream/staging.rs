@@ -2,9 +2,9 @@
 
 use bytes::Bytes;
 use flotilla_disk::{Disk, SegmentSummary, Staging, StagingError};
-use flotilla_raft::Base;
 
 use super::StreamMachine;
+use crate::bundle::Offer;
 use crate::turn::Cx;
 
 /// Of `files`, those that have to be fetched, and from which byte on: a transfer that was cut off goes on. Of what the
@@ -53,22 +53,20 @@ pub(crate) fn stage(
 }
 
 impl StreamMachine {
-    /// Prepares to take over a state made of `files`. Returns what has to be fetched for it.
-    pub(crate) fn stage(
-        &mut self,
+    /// What has to be fetched to take over a state made of `files`.
+    pub(crate) fn lacking(
+        &self,
         files: &[SegmentSummary],
         cx: &Cx,
     ) -> Result<Vec<(SegmentSummary, u64)>, String> {
         let is_hurt = |first_seq| self.segments.is_damaged(first_seq);
-        let needed = needed(&Staging::new(self.group), &*cx.disk, files, is_hurt)?;
-        self.staged = files.to_vec();
-        Ok(needed)
+        needed(&Staging::new(self.group), &*cx.disk, files, is_hurt)
     }
 
-    /// Checks that everything that `base` needs is here, and marks it as belonging to it.
-    pub(crate) fn mark_staged(&self, base: &Base, cx: &Cx) -> Result<(), String> {
+    /// Checks that everything that `offer` is made of is here, and marks it as belonging to its base.
+    pub(crate) fn mark_staged(&self, offer: &Offer, cx: &Cx) -> Result<(), String> {
         let staging = Staging::new(self.group);
-        staging.ready(&*cx.disk, base.index, &self.staged).map_err(|e| e.to_string())
+        staging.ready(&*cx.disk, offer.base.index, &offer.files).map_err(|e| e.to_string())
     }
 
     /// A piece of a segment, for a member that fetches it; empty when the segment is not there any more.

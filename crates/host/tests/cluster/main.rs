@@ -2,6 +2,7 @@
 //! power loss, and the same seed gives the same run.
 #![allow(clippy::unwrap_used)] // a test
 
+mod catchup;
 mod compare;
 mod queue;
 mod rest;

@@ -38,6 +38,8 @@ pub(crate) struct World {
     pub(crate) step: u64,
     /// How long a sync takes, in nanoseconds.
     pub(crate) sync_time: u64,
+    /// On whose disk alone, if not on all.
+    pub(crate) slow: Option<StoreId>,
     next_beat: u64,
     next_call: u64,
     /// Calls of shards under way: the number abroad, who asked, and its own number.
@@ -143,6 +145,7 @@ impl World {
             now: 1_000_000_000,
             step: STEP,
             sync_time: 0,
+            slow: None,
             next_beat: 0,
             next_call: 1,
             owed: Vec::new(),
@@ -224,6 +227,25 @@ impl World {
 
     fn connected(&self, a: StoreId, b: StoreId) -> bool {
         !self.cut.contains(&(a, b)) && self.servers[&a].running.is_some()
+    }
+
+    /// What is on its way from one server to another one of a group, and is of the kind that is looked for: a frame of it.
+    pub(crate) fn copy(
+        &self,
+        link: (StoreId, StoreId),
+        group: GroupId,
+        is_wanted: fn(&Say) -> bool,
+    ) -> Option<Bytes> {
+        let mut found = None;
+        for frame in self.links.get(&link).into_iter().flatten() {
+            let look = |of, say: Say| {
+                if of == group && is_wanted(&say) {
+                    found.get_or_insert_with(Bundle::default).push(group, &say);
+                }
+            };
+            unbundle(frame, Share::WHOLE, look).unwrap();
+        }
+        found.map(|bundle| bundle.into_parts().concat().into())
     }
 
     /// Founds the cluster on the first server and lets the others register.
@@ -344,8 +366,10 @@ impl World {
 
     fn turn(&mut self, store: StoreId) {
         let now = self.time();
+        let is_slow = self.slow.is_none_or(|slow| slow == store);
+        let sync_time = if is_slow { self.sync_time } else { 0 };
         let Some(server) = self.servers.get_mut(&store) else { return };
-        for (shard, output) in server.turn(now, self.sync_time) {
+        for (shard, output) in server.turn(now, sync_time) {
             self.carry_out(store, shard, output);
         }
     }
