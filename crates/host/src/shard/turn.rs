@@ -87,13 +87,10 @@ impl Shard {
     }
 
     fn take_bundle(&mut self, from: flotilla_raft::StoreId, frame: &bytes::Bytes) {
-        let mut said = Vec::new();
-        if let Err(error) = unbundle(frame, self.share, |group, say| said.push((group, say))) {
+        let share = self.share;
+        if let Err(error) = unbundle(frame, share, |group, say| self.hear(from, group, say)) {
             let text = format!("a bundle of store {:016x} is dropped: {error}", from.0);
             self.cx.notice(Notice::Text(text));
-        }
-        for (group, say) in said {
-            self.hear(from, group, say);
         }
     }
 

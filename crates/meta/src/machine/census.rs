@@ -30,8 +30,8 @@ pub struct StoreLoad {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Census {
     stores: BTreeMap<StoreId, Tally>,
-    /// How many streams each store should lead, by slot.
-    led: BTreeMap<(StoreId, Slot), u32>,
+    /// How many streams each store should lead, in each slot.
+    led: BTreeMap<StoreId, Box<[u32; Slot::COUNT]>>,
     /// What the streams of each account capture, with their names.
     captured: BTreeMap<String, PatternIndex<String>>,
 }
@@ -81,8 +81,9 @@ impl Meta {
     /// The slot for a new stream that is to be led by `leader`: the one with the fewest of the streams led there, the
     /// lowest of several. So the streams that a server leads are spread evenly over its shards, however many these are.
     pub(super) fn freest_slot(&self, leader: StoreId) -> Slot {
-        let led = |slot: &Slot| self.census.led.get(&(leader, *slot)).copied().unwrap_or(0);
-        (0..=u8::MAX).map(Slot).min_by_key(led).unwrap_or_default()
+        let slots = self.census.led.get(&leader).into_iter();
+        let slots = slots.flat_map(|slots| (0..=u8::MAX).map(Slot).zip(slots.iter()));
+        slots.min_by_key(|(_, led)| **led).map_or_else(Slot::default, |(slot, _)| slot)
     }
 
     /// A stream of the account other than that of `config` that captures a subject of it too: its name, its subject and
@@ -142,11 +143,10 @@ impl Census {
         if captured.is_empty() {
             self.captured.remove(account);
         }
-        let at = (group.preferred, group.id.slot());
-        let led = self.led.entry(at).or_default();
-        step.add(led, 1);
-        if *led == 0 {
-            self.led.remove(&at);
+        let led = self.led.entry(group.preferred).or_insert_with(|| Box::new([0; Slot::COUNT]));
+        step.add(&mut led[usize::from(group.id.slot().0)], 1);
+        if step == Step::Leaves && led.iter().all(|led| *led == 0) {
+            self.led.remove(&group.preferred);
         }
         let bytes = config.max_bytes.unwrap_or(0);
         for store in group.stores() {

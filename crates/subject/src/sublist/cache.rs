@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, DefaultHasher};
+use std::sync::Arc;
 
 use super::{Generations, Matches};
 
@@ -16,12 +17,15 @@ pub struct MatchCache<T> {
     held: usize,
     /// Subject to slot. The hasher is fixed: the order of this map is never seen, and whoever finds colliding
     /// subjects slows down only the connection that publishes to them.
-    slots: HashMap<Box<str>, usize, BuildHasherDefault<DefaultHasher>>,
+    slots: HashMap<Arc<str>, usize, BuildHasherDefault<DefaultHasher>>,
     remembered: Vec<Remembered<T>>,
+    /// The slot of the last subject: most publishers stay with one.
+    last: usize,
 }
 
 #[derive(Debug)]
 struct Remembered<T> {
+    literal: Arc<str>,
     generation: u64,
     matches: Matches<T>,
 }
@@ -30,7 +34,7 @@ impl<T> MatchCache<T> {
     /// A cache that holds up to `capacity` subjects and targets together, and starts over when it is full. One
     /// match is remembered even if it is larger than that.
     pub fn new(capacity: usize) -> Self {
-        Self { capacity, held: 0, slots: HashMap::default(), remembered: Vec::new() }
+        Self { capacity, held: 0, slots: HashMap::default(), remembered: Vec::new(), last: 0 }
     }
 
     /// What `literal` matches: remembered, or found by `find` in the list that `generations` belong to.
@@ -42,11 +46,13 @@ impl<T> MatchCache<T> {
     ) -> &Matches<T> {
         // The number is read before the list: a change in between makes the new entry stale, never falsely fresh.
         let generation = generations.of(literal);
-        let slot = match self.slots.get(literal).copied() {
+        let is_last = self.remembered.get(self.last).is_some_and(|last| *last.literal == *literal);
+        let known = if is_last { Some(self.last) } else { self.slots.get(literal).copied() };
+        self.last = match known {
             Some(slot) if self.remembered[slot].generation == generation => slot,
-            stale => self.remember(literal, stale, Remembered { generation, matches: find() }),
+            stale => self.remember(literal, stale, generation, find()),
         };
-        &self.remembered[slot].matches
+        &self.remembered[self.last].matches
     }
 
     /// Forgets everything. To be called when the cache is to be used with another list.
@@ -66,8 +72,17 @@ impl<T> MatchCache<T> {
         self.remembered.is_empty()
     }
 
-    /// Puts `new` into the place of a stale entry, or a new one, and answers where it is.
-    fn remember(&mut self, literal: &str, stale: Option<usize>, new: Remembered<T>) -> usize {
+    /// Puts what was found into the place of a stale entry, or a new one, and answers where it is.
+    fn remember(
+        &mut self,
+        literal: &str,
+        stale: Option<usize>,
+        generation: u64,
+        matches: Matches<T>,
+    ) -> usize {
+        let literal =
+            stale.map_or_else(|| literal.into(), |slot| self.remembered[slot].literal.clone());
+        let new = Remembered { literal, generation, matches };
         let weight = new.weight();
         let freed = stale.map_or(0, |slot| self.remembered[slot].weight());
         let is_full = self.held - freed + weight > self.capacity;
@@ -80,7 +95,7 @@ impl<T> MatchCache<T> {
             self.clear();
         }
         let slot = self.remembered.len();
-        self.slots.insert(literal.into(), slot);
+        self.slots.insert(Arc::clone(&new.literal), slot);
         self.remembered.push(new);
         self.held += weight;
         slot
