@@ -53,6 +53,8 @@ pub enum MetaRequest {
         store: StoreId,
         /// Names the loss, so that asking again gives the same replica.
         loss: u64,
+        /// Up to which one ids were given away before.
+        after: ReplicaId,
     },
     /// Replicas on a store are lost: they have forgotten what they promised, and need successors.
     ReportLost {

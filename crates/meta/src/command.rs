@@ -61,6 +61,11 @@ pub enum ConsumerAction {
     Update,
 }
 
+/// A record of before it was said.
+fn whatever_was_given() -> ReplicaId {
+    ReplicaId(u64::MAX)
+}
+
 /// One entry of the meta log.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Command {
@@ -79,6 +84,10 @@ pub enum Command {
         store: StoreId,
         /// Names the loss, so that a request that comes twice gives one replica; never 0.
         loss: u64,
+        /// The last id that was given away when it was asked for: who was given a later one has asked since, in another
+        /// life, and relies on that.
+        #[serde(default = "whatever_was_given")]
+        after: ReplicaId,
     },
     /// A member's tags, limits or name changed.
     UpdateServer {

@@ -136,6 +136,14 @@ pub enum Stale {
         /// The replica.
         replica: ReplicaId,
     },
+    /// A store asked for a replica of the meta group, and was given another one meanwhile.
+    #[error("store {store} was given replica {replica} of the meta group since it asked")]
+    Renewed {
+        /// The store.
+        store: StoreId,
+        /// What it was given.
+        replica: ReplicaId,
+    },
     /// Two seats on one store.
     #[error("store {store} is chosen twice for group {group}")]
     StoreTwice {

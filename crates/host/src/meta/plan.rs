@@ -28,7 +28,9 @@ impl Replica<MetaMachine> {
         let meta = &self.machine.meta;
         let command = match request.clone() {
             MetaRequest::Register { info, rejoin } => Command::RegisterServer { info, rejoin },
-            MetaRequest::Renew { store, loss } => Command::RenewReplica { store, loss },
+            MetaRequest::Renew { store, loss, after } => {
+                Command::RenewReplica { store, loss, after }
+            }
             MetaRequest::CreateStream { account, config, max_streams } => {
                 return create_stream(meta, account, *config, max_streams, &fleet).map(|c| vec![c]);
             }

@@ -14,10 +14,10 @@ impl Shard {
     /// take part again.
     pub(super) fn report_lost(&mut self) {
         if self.ended.get(&GroupId::META).is_some_and(|meta| meta.lost) {
-            let asking = self.own_calls.values().any(|call| *call == OwnCall::Renew);
+            let renews = |call: &OwnCall| matches!(call, OwnCall::RenewAfter | OwnCall::Renew);
+            let asking = self.own_calls.values().any(renews);
             if !asking && self.cluster().is_some() {
-                let request = MetaRequest::Renew { store: self.cx.store, loss: self.loss };
-                self.call_meta(OwnCall::Renew, request);
+                self.call_meta(OwnCall::RenewAfter, MetaRequest::Ids);
             }
         }
         // Their successors must not pass for replicas of an earlier life: first it is asked which those may be.
@@ -46,6 +46,13 @@ impl Shard {
             let gone = matches!(ended.left, Left::Nothing) && *group != GroupId::META;
             !gone || known.incarnation_of(*group, ended.replica).is_some()
         });
+    }
+
+    /// Asks for a new replica of the meta group. The request may be on its way when this life ends, and come after one of the
+    /// next: so it says after which one it was made.
+    pub(super) fn ask_renewal(&mut self, after: ReplicaId) {
+        let request = MetaRequest::Renew { store: self.cx.store, loss: self.loss, after };
+        self.call_meta(OwnCall::Renew, request);
     }
 
     /// The meta group has a new replica for this store: it begins anew, as when the store joined.

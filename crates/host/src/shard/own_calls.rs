@@ -32,6 +32,8 @@ pub(super) enum OwnCall {
     Ids,
     /// Successors for lost replicas.
     ReportLost,
+    /// Up to which one ids of replicas are given away, before [`Renew`](Self::Renew).
+    RenewAfter,
     /// A successor for the lost replica of the meta group.
     Renew,
 }
@@ -83,7 +85,8 @@ impl Shard {
             (Some(OwnCall::Barrier { .. }), _) => {}
             // Nobody leads meta, as far as is known; or more was found to be lost while it was asked. Until it hears of that,
             // groups lack members.
-            (Some(OwnCall::Renew | OwnCall::Ids), None) | (Some(OwnCall::ReportLost), _) => {
+            (Some(OwnCall::RenewAfter | OwnCall::Renew | OwnCall::Ids), None)
+            | (Some(OwnCall::ReportLost), _) => {
                 self.next_sweep = self.next_sweep.min(self.cx.now.mono + ASK_AGAIN);
             }
             (Some(OwnCall::Report(group)), _) => self.wake(group),
@@ -97,6 +100,7 @@ impl Shard {
                 self.given = Some(given);
                 self.recall_created();
             }
+            (Some(OwnCall::RenewAfter), Some(Answer::Ids(after))) => self.ask_renewal(after),
             (Some(OwnCall::Renew), Some(Answer::Registered { cluster, replica, founding })) => {
                 self.renew_meta(&Join { cluster, replica, founding });
             }

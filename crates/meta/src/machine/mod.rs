@@ -114,7 +114,9 @@ impl Meta {
     fn carry_out(&mut self, command: Command, deltas: &mut Vec<Delta>) -> Result<Reply, MetaError> {
         match command {
             Command::RegisterServer { info, rejoin } => self.register_server(info, rejoin, deltas),
-            Command::RenewReplica { store, loss } => self.renew_replica(store, loss, deltas),
+            Command::RenewReplica { store, loss, after } => {
+                self.renew_replica(store, loss, after, deltas)
+            }
             Command::UpdateServer { info } => self.update_server(info, deltas),
             Command::RemoveServer { store } => self.remove_server(store, deltas),
             Command::CreateStream { account, config, stores, preferred, max_streams } => {

@@ -5,7 +5,7 @@ use flotilla_stream::Timestamp;
 
 use super::{Delta, Meta, Reply};
 use crate::command::ServerInfo;
-use crate::error::MetaError;
+use crate::error::{MetaError, Stale};
 use crate::server::{PeerLimits, Server, ServerState};
 
 impl Server {
@@ -76,17 +76,22 @@ impl Meta {
     }
 
     /// A replica that has forgotten what it promised never comes back under its id. Asked again for the same loss, the
-    /// answer is the same.
+    /// answer is the same; a request of an earlier life that comes late takes nothing away from the present one.
     pub(super) fn renew_replica(
         &mut self,
         store: StoreId,
         loss: u64,
+        after: ReplicaId,
         deltas: &mut Vec<Delta>,
     ) -> Result<Reply, MetaError> {
         let known =
             self.server(store).filter(|s| s.is_member()).ok_or(MetaError::ServerNotMember)?;
+        let replica = known.replica;
         if known.renewed == loss {
-            return Ok(Reply::Registered(known.replica));
+            return Ok(Reply::Registered(replica));
+        }
+        if replica > after {
+            return Err(Stale::Renewed { store, replica }.into());
         }
         let replica = self.next_replica();
         if let Some(server) = self.servers.get_mut(&store) {

@@ -115,15 +115,20 @@ fn a_new_store_under_an_old_name_is_a_new_server() {
 fn a_lost_replica_of_the_meta_group_is_renewed_once_for_each_loss() {
     let mut log = Log::new(3);
     let old = log.meta.server(StoreId(2)).unwrap().replica;
-    let renew = |loss| Command::RenewReplica { store: StoreId(2), loss };
-    let Reply::Registered(first) = log.ok(renew(7)) else { panic!() };
+    let renew = |loss, after| Command::RenewReplica { store: StoreId(2), loss, after };
+    let before = log.meta.last_replica();
+    let Reply::Registered(first) = log.ok(renew(7, before)) else { panic!() };
     assert!(first > old);
-    assert_eq!(log.ok(renew(7)), Reply::Registered(first), "it was asked again");
+    assert_eq!(log.ok(renew(7, before)), Reply::Registered(first), "it was asked again");
     let register = Command::RegisterServer { info: server(2, "n2"), rejoin: true };
     assert_eq!(log.ok(register), Reply::Registered(first));
-    assert_eq!(log.ok(renew(7)), Reply::Registered(first), "a registration changes nothing");
-    assert_ne!(log.ok(renew(8)), Reply::Registered(first));
-    let stranger = Command::RenewReplica { store: StoreId(9), loss: 1 };
+    let again = log.ok(renew(7, before));
+    assert_eq!(again, Reply::Registered(first), "a registration changes nothing");
+    let late = log.refused(renew(6, before));
+    assert!(matches!(late, MetaError::Stale(Stale::Renewed { .. })), "of an earlier life: {late}");
+    assert_eq!(log.meta.server(StoreId(2)).unwrap().replica, first);
+    assert_ne!(log.ok(renew(8, first)), Reply::Registered(first));
+    let stranger = Command::RenewReplica { store: StoreId(9), loss: 1, after: before };
     assert_eq!(log.refused(stranger), MetaError::ServerNotMember);
 }
 
@@ -400,7 +405,7 @@ fn any_command() -> impl Strategy<Value = Command> {
         }),
         1 => (1_u64..8).prop_map(|store| Command::RemoveServer { store: StoreId(store) }),
         1 => (1_u64..8, 1_u64..3).prop_map(|(store, loss)| {
-            Command::RenewReplica { store: StoreId(store), loss }
+            Command::RenewReplica { store: StoreId(store), loss, after: ReplicaId(u64::MAX) }
         }),
         1 => (1_u64..8, group(), 1_u64..40).prop_map(|(store, group, replica)| {
             let replicas = vec![(group, ReplicaId(replica))];
