@@ -84,8 +84,8 @@ pub enum Command {
         store: StoreId,
         /// Names the loss, so that a request that comes twice gives one replica; never 0.
         loss: u64,
-        /// The last id that was given away when it was asked for: who was given a later one has asked since, in another
-        /// life, and relies on that.
+        /// The last id that was given away when it was asked for: a store that was given a later one since relies on that,
+        /// or asks again.
         #[serde(default = "whatever_was_given")]
         after: ReplicaId,
     },

@@ -96,6 +96,14 @@ pub enum MetaError {
         /// Who has it.
         store: StoreId,
     },
+    /// 10008: a store asked for a replica of the meta group, and was given another one since.
+    #[error("store {store} was given replica {replica} of the meta group since it asked")]
+    RenewedSince {
+        /// The store.
+        store: StoreId,
+        /// What it was given.
+        replica: ReplicaId,
+    },
     /// 10008: the last member cannot be removed.
     #[error("store {0} is the last member of the cluster and cannot be removed")]
     LastServer(StoreId),
@@ -134,14 +142,6 @@ pub enum Stale {
         /// The group.
         group: GroupId,
         /// The replica.
-        replica: ReplicaId,
-    },
-    /// A store asked for a replica of the meta group, and was given another one meanwhile.
-    #[error("store {store} was given replica {replica} of the meta group since it asked")]
-    Renewed {
-        /// The store.
-        store: StoreId,
-        /// What it was given.
         replica: ReplicaId,
     },
     /// Two seats on one store.
@@ -195,6 +195,7 @@ impl MetaError {
             Self::Stale(_)
             | Self::ServerRemoved(_)
             | Self::ServerNameTaken { .. }
+            | Self::RenewedSince { .. }
             | Self::LastServer(_) => 10008,
         }
     }

@@ -86,6 +86,7 @@ impl Shard {
             // Nobody leads meta, as far as is known; or more was found to be lost while it was asked. Until it hears of that,
             // groups lack members.
             (Some(OwnCall::RenewAfter | OwnCall::Renew | OwnCall::Ids), None)
+            | (Some(OwnCall::Renew), Some(Answer::Error(_)))
             | (Some(OwnCall::ReportLost), _) => {
                 self.next_sweep = self.next_sweep.min(self.cx.now.mono + ASK_AGAIN);
             }

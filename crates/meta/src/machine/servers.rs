@@ -5,7 +5,7 @@ use flotilla_stream::Timestamp;
 
 use super::{Delta, Meta, Reply};
 use crate::command::ServerInfo;
-use crate::error::{MetaError, Stale};
+use crate::error::MetaError;
 use crate::server::{PeerLimits, Server, ServerState};
 
 impl Server {
@@ -91,7 +91,7 @@ impl Meta {
             return Ok(Reply::Registered(replica));
         }
         if replica > after {
-            return Err(Stale::Renewed { store, replica }.into());
+            return Err(MetaError::RenewedSince { store, replica });
         }
         let replica = self.next_replica();
         if let Some(server) = self.servers.get_mut(&store) {

@@ -125,7 +125,7 @@ fn a_lost_replica_of_the_meta_group_is_renewed_once_for_each_loss() {
     let again = log.ok(renew(7, before));
     assert_eq!(again, Reply::Registered(first), "a registration changes nothing");
     let late = log.refused(renew(6, before));
-    assert!(matches!(late, MetaError::Stale(Stale::Renewed { .. })), "of an earlier life: {late}");
+    assert!(matches!(late, MetaError::RenewedSince { .. }), "of an earlier life: {late}");
     assert_eq!(log.meta.server(StoreId(2)).unwrap().replica, first);
     assert_ne!(log.ok(renew(8, first)), Reply::Registered(first));
     let stranger = Command::RenewReplica { store: StoreId(9), loss: 1, after: before };
@@ -404,8 +404,8 @@ fn any_command() -> impl Strategy<Value = Command> {
             Command::RegisterServer { info: server(store, &format!("n{name}")), rejoin }
         }),
         1 => (1_u64..8).prop_map(|store| Command::RemoveServer { store: StoreId(store) }),
-        1 => (1_u64..8, 1_u64..3).prop_map(|(store, loss)| {
-            Command::RenewReplica { store: StoreId(store), loss, after: ReplicaId(u64::MAX) }
+        1 => (1_u64..8, 1_u64..3, 1_u64..40).prop_map(|(store, loss, after)| {
+            Command::RenewReplica { store: StoreId(store), loss, after: ReplicaId(after) }
         }),
         1 => (1_u64..8, group(), 1_u64..40).prop_map(|(store, group, replica)| {
             let replicas = vec![(group, ReplicaId(replica))];

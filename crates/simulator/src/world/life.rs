@@ -101,7 +101,8 @@ impl World {
         if server.running.take().is_none() {
             return;
         }
-        server.rolled_back = false;
+        // It may end of something else before it knows.
+        server.rolled_back &= !why.contains("rolled back");
         self.trace.note(self.now, || format!("{store} ends: {why}"));
         self.forget(store);
         self.tell(Happening::Ended(store, why));
