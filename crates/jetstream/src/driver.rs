@@ -19,8 +19,10 @@ use crate::inbox::Inbox;
 const LOOK_AGAIN: Duration = Duration::from_millis(5);
 /// How often the shard counts what it holds, for monitoring.
 const TOTALS_EVERY: u64 = SECOND;
-/// Counting takes no more than this part of the time, however much there is.
-const TOTALS_SHARE: u64 = 1000;
+/// Counting takes no more than this part of the time, however much there is,
+const TOTALS_SHARE: u64 = 500;
+/// unless what is told would be older than this.
+const TOTALS_AGE: u64 = 5 * SECOND;
 
 /// A shard, its hands, and whose turn it is.
 pub(crate) struct Driver {
@@ -96,7 +98,8 @@ impl Driver {
             let began = self.clock.now().mono;
             *self.totals.lock().unwrap_or_else(PoisonError::into_inner) = shard.totals();
             let took = self.clock.now().mono.saturating_sub(began);
-            *next_totals = now.mono + TOTALS_EVERY.max(took.saturating_mul(TOTALS_SHARE));
+            let every = took.saturating_mul(TOTALS_SHARE).clamp(TOTALS_EVERY, TOTALS_AGE);
+            *next_totals = now.mono + every;
         }
         self.pulse.end();
         let hold = hands.log_is_full();

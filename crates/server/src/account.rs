@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, OnceLock, RwLock};
 
-use flotilla_subject::{EntryId, Generations, InvalidSubject, Matches};
+use flotilla_subject::{EntryId, Found, Generations, InvalidSubject};
 
 use crate::lock::{read, write};
 use crate::router::subscriptions::{Subscriptions, Target};
@@ -69,8 +69,8 @@ impl Account {
         &self.generations
     }
 
-    pub(crate) fn matches(&self, subject: &str) -> Matches<Target> {
-        read(&self.subscriptions).matches(subject)
+    pub(crate) fn find(&self, subject: &str) -> Found<Target> {
+        read(&self.subscriptions).find(subject)
     }
 
     pub(crate) fn subscribe(

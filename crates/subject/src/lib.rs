@@ -20,4 +20,4 @@ pub use grammar::{
 };
 pub use pattern::{is_subset, matches, overlap};
 pub use pattern_index::PatternIndex;
-pub use sublist::{EntryId, Generations, MatchCache, Matches, QueueGroup, Sublist};
+pub use sublist::{EntryId, Found, Generations, MatchCache, Matches, QueueGroup, Sublist};

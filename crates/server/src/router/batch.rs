@@ -91,7 +91,7 @@ impl<'r> Batch<'r> {
         let account = message.account;
         let cache = cache_of(caches, account);
         let matches =
-            cache.get(account.generations(), message.subject, || account.matches(message.subject));
+            cache.get(account.generations(), message.subject, || account.find(message.subject));
         let reached =
             Fanout::new(*message, staging, random, forwards, expired, parts).run(matches, groups);
         if let Some(peers) = self.router.peers() {
@@ -124,7 +124,7 @@ impl<'r> Batch<'r> {
     ) {
         let Some(publisher) = &mut self.publisher else { return };
         let cache = cache_of(&mut publisher.caches, account);
-        let matches = cache.get(account.generations(), reply, || account.matches(reply));
+        let matches = cache.get(account.generations(), reply, || account.find(reply));
         let own = matches.plain.iter().find_map(|target| match target {
             Target::Client(subscription) if Arc::ptr_eq(&subscription.client, client) => {
                 Some(subscription)

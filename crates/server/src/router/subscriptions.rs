@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use flotilla_subject::{EntryId, Generations, InvalidSubject, Matches, Sublist};
+use flotilla_subject::{EntryId, Found, Generations, InvalidSubject, Sublist};
 
 use super::client::ClientSubscription;
 use super::{Deliver, PeerId, Scope};
@@ -50,8 +50,8 @@ impl Subscriptions {
         self.list.generations()
     }
 
-    pub(crate) fn matches(&self, subject: &str) -> Matches<Target> {
-        self.list.matches(subject)
+    pub(crate) fn find(&self, subject: &str) -> Found<Target> {
+        self.list.find(subject)
     }
 
     pub(crate) fn has_match(&self, subject: &str) -> bool {
@@ -197,14 +197,14 @@ mod tests {
         all.set_remote(two, "a", None, 1).unwrap();
         all.set_remote(two, "b", None, 0).unwrap();
         assert!(all.set_remote(one, "a..b", None, 1).is_err());
-        let found = all.matches("a");
+        let found = all.find("a").matches;
         assert_eq!((found.plain.len(), found.queues[0].members.len()), (1, 1));
         let Target::Remote(interest) = &found.queues[0].members[0] else { panic!("remote") };
         assert_eq!((interest.peer, interest.weight()), (one, 5));
         assert_eq!(all.local_count(), 0);
 
         all.forget_peer(one);
-        assert!(all.matches("a").queues.is_empty());
+        assert!(all.find("a").matches.queues.is_empty());
         all.set_remote(two, "a", None, 0).unwrap();
         assert!(!all.has_match("a"));
     }

@@ -39,6 +39,16 @@ impl<T> Default for Matches<T> {
     }
 }
 
+/// What a literal subject reaches, and how much of it decided that.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Found<T> {
+    /// What it reaches.
+    pub matches: Matches<T>,
+    /// So many bytes from its beginning, the separator behind them included, decided: all subjects that begin so reach the
+    /// same, if one token follows there as here, or several do. Its length, if all of it did.
+    pub decided_by: usize,
+}
+
 /// The members of one queue group that a literal subject reaches, whatever pattern each subscribed to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct QueueGroup<T> {

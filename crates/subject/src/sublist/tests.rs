@@ -84,7 +84,7 @@ proptest! {
                     prop_assert_eq!(list.has_match(&literal), !expected.is_empty());
                     prop_assert_eq!(&list.matches(&literal), &expected);
                     let generations = std::sync::Arc::clone(list.generations());
-                    let cached = cache.get(&generations, &literal, || list.matches(&literal));
+                    let cached = cache.get(&generations, &literal, || list.find(&literal));
                     prop_assert_eq!(cached, &expected);
                     prop_assert!(cache.len() <= 12);
                 }
@@ -101,12 +101,47 @@ fn a_remembered_match_is_found_without_the_list() {
     list.insert("orders.*", None, 1).unwrap();
     let generations = std::sync::Arc::clone(list.generations());
     let mut cache = MatchCache::new(8);
-    assert_eq!(cache.get(&generations, "orders.eu", || list.matches("orders.eu")).plain, [1]);
+    assert_eq!(cache.get(&generations, "orders.eu", || list.find("orders.eu")).plain, [1]);
     let again = cache.get(&generations, "orders.eu", || unreachable!("nothing changed"));
     assert_eq!(again.plain, [1]);
 
     list.insert("orders.>", None, 2).unwrap();
-    assert_eq!(cache.get(&generations, "orders.eu", || list.matches("orders.eu")).plain, [1, 2]);
+    assert_eq!(cache.get(&generations, "orders.eu", || list.find("orders.eu")).plain, [1, 2]);
+}
+
+/// Acknowledgements and replies: each has a subject of its own.
+#[test]
+fn subjects_that_begin_alike_are_found_without_the_list_where_no_pattern_tells_them_apart() {
+    let mut list = Sublist::new();
+    list.insert("$JS.ACK.>", None, 1).unwrap();
+    list.insert("_INBOX.a.*", None, 2).unwrap();
+    list.insert("_INBOX.b.*", None, 3).unwrap();
+    let generations = std::sync::Arc::clone(list.generations());
+    let mut cache = MatchCache::new(8);
+    for (first, others) in [
+        ("$JS.ACK.S.C.1.1", &["$JS.ACK.S.C.1.2", "$JS.ACK.T.D.1.9"][..]),
+        ("_INBOX.a.1", &["_INBOX.a.2"]),
+    ] {
+        let found = cache.get(&generations, first, || list.find(first)).clone();
+        for other in others {
+            assert_eq!(*cache.get(&generations, other, || unreachable!("{other}")), found);
+            assert_eq!(list.matches(other), found);
+        }
+    }
+    for (other, reached) in [
+        ("_INBOX.a.1.x", &[][..]),
+        ("_INBOX.b.1", &[3]),
+        ("_INBOX.a", &[]),
+        ("_INBOX.a.", &[]),
+        ("$JS.ACK", &[]),
+        ("$JS.ACK.S..1", &[]),
+    ] {
+        assert_eq!(cache.get(&generations, other, || list.find(other)).plain, reached, "{other}");
+    }
+    list.insert("$JS.ACK.S.D.>", None, 4).unwrap();
+    for (ack, reached) in [("$JS.ACK.S.C.1.3", &[1][..]), ("$JS.ACK.S.D.1.3", &[1, 4])] {
+        assert_eq!(cache.get(&generations, ack, || list.find(ack)).plain, reached);
+    }
 }
 
 #[test]

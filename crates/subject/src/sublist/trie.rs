@@ -6,8 +6,10 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::{Generations, Matches, QueueGroup};
-use crate::grammar::{ANY, InvalidSubject, REST, check_subscribable, is_publishable, tokens};
+use super::{Found, Generations, Matches, QueueGroup};
+use crate::grammar::{
+    ANY, InvalidSubject, REST, SEPARATOR, check_subscribable, is_publishable, tokens,
+};
 
 /// Names one subscription of one [`Sublist`]; ids grow in the order of insertion and are never used again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -58,6 +60,10 @@ impl<T> Node<T> {
             && self.rest.is_none()
             && self.plain.is_empty()
             && self.queues.is_empty()
+    }
+
+    fn is_leaf(&self) -> bool {
+        self.literals.is_empty() && self.any.is_none() && self.rest.is_none()
     }
 
     fn child(&self, token: &str) -> Option<NodeIndex> {
@@ -201,8 +207,10 @@ impl<T> Sublist<T> {
         }
     }
 
-    /// Calls `visit` with every node whose pattern the valid literal `literal` belongs to.
-    fn visit_matching<'a>(&'a self, literal: &str, mut visit: impl FnMut(&'a Node<T>)) {
+    /// Calls `visit` with every node whose pattern the valid literal `literal` belongs to. Returns what [`Found`] says
+    /// decided that; the first token does in any case.
+    fn visit_matching<'a>(&'a self, literal: &str, mut visit: impl FnMut(&'a Node<T>)) -> usize {
+        let mut decided_by = literal.find(SEPARATOR).map_or(literal.len(), |end| end + 1);
         // What is still to be walked: a node and the byte where the rest of the subject begins.
         let mut pending = vec![(ROOT, 0)];
         while let Some((at, start)) = pending.pop() {
@@ -217,9 +225,14 @@ impl<T> Sublist<T> {
             }
             let token = tokens(remaining).next().unwrap_or_default();
             let next = start + token.len() + 1;
+            // Of a token that is followed by nothing but a wildcard at the end it only matters that it is there.
+            if !node.literals.is_empty() || node.any.is_some_and(|any| !self.nodes[any].is_leaf()) {
+                decided_by = decided_by.max(next);
+            }
             pending.extend(node.any.map(|any| (any, next)));
             pending.extend(node.literals.get(token).map(|child| (*child, next)));
         }
+        decided_by.min(literal.len())
     }
 
     /// Does any subscription match `literal`?
@@ -258,12 +271,17 @@ impl<T: Clone> Sublist<T> {
     /// All that `literal` reaches, in the order of insertion. Wildcards in `literal` are ordinary tokens; text that
     /// is no publishable subject reaches nobody.
     pub fn matches(&self, literal: &str) -> Matches<T> {
+        self.find(literal).matches
+    }
+
+    /// The same, with what decided it.
+    pub fn find(&self, literal: &str) -> Found<T> {
         if !is_publishable(literal) {
-            return Matches::default();
+            return Found { matches: Matches::default(), decided_by: literal.len() };
         }
         let mut plain: Members<T> = Vec::new();
         let mut groups: BTreeMap<&Arc<str>, Members<T>> = BTreeMap::new();
-        self.visit_matching(literal, |node| {
+        let decided_by = self.visit_matching(literal, |node| {
             plain.extend_from_slice(&node.plain);
             for (name, members) in &node.queues {
                 groups.entry(name).or_default().extend_from_slice(members);
@@ -278,16 +296,12 @@ impl<T: Clone> Sublist<T> {
             .collect();
         plain.sort_unstable_by_key(|(id, _)| *id);
         queues.sort_unstable_by_key(|(oldest, ..)| *oldest);
-        Matches {
-            plain: values(plain),
-            queues: queues
-                .into_iter()
-                .map(|(_, name, members)| QueueGroup {
-                    name: Arc::clone(name),
-                    members: values(members),
-                })
-                .collect(),
-        }
+        let queues = queues.into_iter().map(|(_, name, members)| QueueGroup {
+            name: Arc::clone(name),
+            members: values(members),
+        });
+        let matches = Matches { plain: values(plain), queues: queues.collect() };
+        Found { matches, decided_by }
     }
 }
 
