@@ -26,7 +26,7 @@ impl Shard {
         replica.wake();
         self.dirty.insert(group);
         // One after the other: a state that is being taken over is not on stable storage yet, and its files are moved in
-        // only then, which removes whatever else is staged. The leader offers this one again.
+        // only then, which removes whatever else is staged. The leader offers again what it has by then.
         if replica.is_installing() {
             return self.put_off(from, group, &offer);
         }

@@ -76,7 +76,8 @@ impl Meta {
     }
 
     /// A replica that has forgotten what it promised never comes back under its id. Asked again for the same loss, the
-    /// answer is the same; a request of an earlier life that comes late takes nothing away from the present one.
+    /// answer is the same; a request of an earlier life that comes late takes nothing from one that has got
+    /// another since.
     pub(super) fn renew_replica(
         &mut self,
         store: StoreId,

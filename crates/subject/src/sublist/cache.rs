@@ -151,9 +151,7 @@ impl<T> MatchCache<T> {
             return slot;
         }
         if is_full {
-            self.slots.clear();
-            self.remembered.clear();
-            self.held = 0;
+            self.clear();
         }
         let slot = self.remembered.len();
         self.slots.insert(Arc::clone(&new.literal), slot);
