@@ -121,6 +121,8 @@ pub(crate) enum After {
     Install { group: GroupId },
     /// The log of a replica that is whole again.
     Mended { group: GroupId },
+    /// That a replica has forgotten what it promised.
+    Lost { group: GroupId },
     /// The creation of a replica.
     Create { group: GroupId, replica: ReplicaId },
     /// The end of a replica: its files may go.

@@ -9,12 +9,13 @@ use crate::mend::Fragments;
 use crate::notice::Notice;
 
 impl Shard {
-    /// The log wants to let go of files that hold what is left of a replica.
-    pub(super) fn put_aside(&mut self, group: GroupId) {
+    /// Sets aside what is left of a replica: the log wants to let go of files that hold it, or something is to be known of it
+    /// that the log does not say. Whether it is on its way to the log that this was done.
+    pub(super) fn put_aside(&mut self, group: GroupId) -> bool {
         let disk = &*self.cx.disk;
         let (replica, kept) = if let Some(mending) = self.mending.get_mut(&group) {
             if mending.is_writing() {
-                return;
+                return false;
             }
             let (kept, fragments) = (mending.is_aside, &mut mending.fragments);
             let kept = if kept { Ok(()) } else { set_aside(disk, group, &fragments.remains()) };
@@ -27,22 +28,23 @@ impl Shard {
             let kept = match &ended.left {
                 Left::Known(remains) => set_aside(disk, group, remains),
                 Left::Aside(_) => Ok(()),
-                Left::Nothing | Left::InLog(_) => return,
+                Left::Nothing | Left::InLog(_) => return false,
             };
             if kept.is_ok() {
                 ended.left = Left::Aside(ended.left.incarnation().unwrap_or_default());
             }
             (ended.replica, kept)
         } else {
-            return;
+            return false;
         };
-        match kept {
+        match &kept {
             Ok(()) => self.cx.wal.aside(group, replica),
             Err(error) => {
                 let text = format!("what is left of group {group} cannot be set aside: {error}");
                 self.cx.notice(Notice::Text(text));
             }
         }
+        kept.is_ok()
     }
 
     /// Takes up a replica that the log says was set aside: if it can, by writing it to the log again.

@@ -5,11 +5,35 @@ use std::sync::atomic::Ordering;
 use flotilla_raft::{GroupId, ReplicaId};
 
 use super::own_calls::OwnCall;
-use super::{Join, Left, Shard};
+use super::{Ended, Join, Left, Shard};
 use crate::notice::Notice;
 use crate::request::MetaRequest;
+use crate::turn::After;
 
 impl Shard {
+    /// Ends a replica that has turned out to have forgotten what it promised. Its log is whole, as far as it tells: so this
+    /// is kept before anybody hears of it. The next life would take part with it otherwise, or wait for a successor that
+    /// this one has asked for.
+    pub(super) fn end_lost(&mut self, group: GroupId, reason: &str) {
+        self.end(group, &format!("it is lost: {reason}"));
+        let Some(Ended { left: Left::Known(remains), .. }) = self.ended.get_mut(&group) else {
+            return;
+        };
+        remains.damage.get_or_insert_default().lost_hard_state = true;
+        self.damages += 1;
+        if self.put_aside(group) {
+            self.cx.after.push(After::Lost { group });
+        }
+    }
+
+    /// The next life will know it: meta may be told.
+    pub(super) fn lost_for_good(&mut self, group: GroupId) {
+        if let Some(ended) = self.ended.get_mut(&group) {
+            ended.lost = true;
+            self.report_lost();
+        }
+    }
+
     /// Reports what is lost here to the meta leader, whoever that is by now, and asks for what the store itself needs to
     /// take part again.
     pub(super) fn report_lost(&mut self) {

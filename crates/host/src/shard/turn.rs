@@ -119,6 +119,7 @@ impl Shard {
             }
             After::Base { group, index } => self.base_persisted(group, index),
             After::Mended { group } => self.take_up_mended(group),
+            After::Lost { group } => self.lost_for_good(group),
             After::Create { group, replica } => {
                 self.durable.raise(group.slot(), replica);
                 self.changed.insert(group);
@@ -308,16 +309,6 @@ impl Shard {
             self.ended.insert(group, ended);
             self.repairs_of.remove(&group);
             self.cx.notice(Notice::Ended { asset, replica, reason });
-        }
-    }
-
-    /// Ends a replica that has turned out to have forgotten what it promised.
-    pub(super) fn end_lost(&mut self, group: GroupId, reason: &str) {
-        self.end(group, &format!("it is lost: {reason}"));
-        if let Some(ended) = self.ended.get_mut(&group) {
-            ended.lost = true;
-            self.damages += 1;
-            self.report_lost();
         }
     }
 

@@ -2,7 +2,11 @@
 
 use std::sync::Arc;
 
-use super::{check, cluster, info, publish};
+use flotilla_host::MILLISECOND;
+use flotilla_raft::GroupId;
+
+use super::world::World;
+use super::{check, cluster, create_stream, info, publish};
 
 #[test]
 fn a_replica_whose_leader_knows_more_of_its_log_than_it_has_gets_a_successor() {
@@ -24,4 +28,43 @@ fn a_replica_whose_leader_knows_more_of_its_log_than_it_has_gets_a_successor() {
     let members = info(&mut world, group).cluster.members;
     assert_eq!(members.len(), 2);
     assert!(members.iter().all(|m| m.current && m.lag == 0), "{members:?}");
+}
+
+/// Its process ends before anybody has heard of the loss, and its log holds nothing that a leader of another term would miss.
+#[test]
+fn what_is_found_lost_while_a_server_runs_is_lost_in_its_next_life() {
+    for (seed, is_meta) in [(71, true), (72, false)] {
+        let (mut world, group) = cluster(seed);
+        let lost = if is_meta { GroupId::META } else { group };
+        let mut acked = publish(&mut world, group, 1, 20);
+        let leaders = [world.leaders[&group].1, world.leaders[&GroupId::META].1];
+        let victim = world.stores().into_iter().find(|store| !leaders.contains(store)).unwrap();
+        let image = world.servers[&victim].disk.image().unwrap();
+        acked.extend(publish(&mut world, group, 100, 20));
+        create_stream(&mut world, "T", 1);
+        world.kill(victim);
+        world.servers.get_mut(&victim).unwrap().disk = Arc::new(image);
+        world.start(victim);
+        world.step = MILLISECOND;
+        let is_lost = |world: &World| {
+            let ended = world.totals(victim).ended;
+            ended.iter().any(|(group, reason)| *group == lost && reason.contains("lost"))
+        };
+        while !is_lost(&world) {
+            world.run(1);
+            assert!(world.now < 60_000 * MILLISECOND, "nobody finds the loss");
+        }
+        world.run(1);
+        world.kill(victim);
+        world.start_damaged(victim);
+        assert!(is_lost(&world), "group {lost} takes part again: {:?}", world.totals(victim).ended);
+        world.run(10_000);
+        acked.extend(publish(&mut world, group, 200, 20));
+        world.run(10_000);
+        assert_eq!(acked.len(), 60);
+        check(&mut world, group, &acked);
+        assert_eq!(world.totals(victim).ended, [], "it has another replica by now");
+        let members = info(&mut world, group).cluster.members;
+        assert!(members.len() == 2 && members.iter().all(|m| m.current), "{members:?}");
+    }
 }
