@@ -52,7 +52,7 @@ pub use shard::{
 };
 pub use share::{Share, shard_of};
 pub use standings::Standings;
-pub use stream::{Inbound, InboundMessage};
+pub use stream::{Capacity, Inbound, InboundMessage};
 pub use thresholds::Thresholds;
 pub use time::{MILLISECOND, Now, SECOND};
 pub use turn::{Leading, Output, Publish, WalTicket};

@@ -28,7 +28,7 @@ use crate::request::CallId;
 use crate::time::GroupTime;
 use crate::turn::Cx;
 
-pub use inbound::{Inbound, InboundMessage};
+pub use inbound::{Capacity, Inbound, InboundMessage};
 
 /// The machine of a stream's group.
 pub(crate) struct StreamMachine {

@@ -28,8 +28,8 @@ pub struct Publish {
     pub account: Arc<str>,
     /// To whoever listens to this subject.
     pub to: Bytes,
-    /// The subject that the receiver sees: of a delivery, the one it was published on.
-    pub subject: Bytes,
+    /// The subject that the receiver sees, if it is another one: of a delivery, the one it was published on.
+    pub subject: Option<Bytes>,
     /// Where an answer is expected.
     pub reply: Option<Bytes>,
     /// A header block, or nothing.
@@ -41,8 +41,7 @@ pub struct Publish {
 impl Publish {
     /// An answer to whoever listens to `to`.
     pub(crate) fn answer(account: Arc<str>, to: Bytes, payload: Bytes) -> Self {
-        let (subject, headers) = (to.clone(), Bytes::new());
-        Self { account, to, subject, reply: None, headers, payload }
+        Self { account, to, subject: None, reply: None, headers: Bytes::new(), payload }
     }
 }
 

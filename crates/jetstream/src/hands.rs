@@ -157,9 +157,7 @@ impl Hands {
                 .or_insert_with(|| self.tools.router.account(&publish.account));
             // Reply subjects and subjects of stored messages came through the parser as text.
             let Ok(to) = std::str::from_utf8(&publish.to) else { continue };
-            let shown = (publish.subject != publish.to)
-                .then(|| std::str::from_utf8(&publish.subject).ok())
-                .flatten();
+            let shown = publish.subject.as_ref().and_then(|s| std::str::from_utf8(s).ok());
             let reply = publish.reply.as_ref().and_then(|r| std::str::from_utf8(r).ok());
             batch.publish(&Message {
                 account,

@@ -6,7 +6,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use flotilla_host::{ConsumerInput, Inbound, Input};
+use flotilla_host::{Capacity, ConsumerInput, Inbound, Input};
 use flotilla_raft::GroupId;
 
 use crate::driver::Driver;
@@ -35,6 +35,8 @@ struct State {
     inputs: Vec<Input>,
     /// Which input takes more of what clients send to a group, so that one turn sees it together.
     open: BTreeMap<GroupId, usize>,
+    /// What clients sent to a stream before the last turn, on average: the next turn's messages should not grow from nothing.
+    expected: Capacity,
     /// Of what clients sent.
     bytes: usize,
     /// Of bundles.
@@ -76,6 +78,19 @@ impl State {
         self.own += usize::from(!foreign);
         self.inputs.push(input);
         true
+    }
+
+    /// What the messages for each stream take, on average.
+    fn capacity_of_each(&self) -> Capacity {
+        let open = self.open.values().filter_map(|at| self.inputs.get(*at));
+        let (mut all, mut streams) = (Capacity::default(), 0);
+        for input in open {
+            if let Input::Publish { messages, .. } = input {
+                all += messages.capacity();
+                streams += 1;
+            }
+        }
+        all.each_of(streams)
     }
 
     fn has_some(&self) -> bool {
@@ -153,13 +168,13 @@ impl Inbox {
         payload: &Bytes,
     ) -> bool {
         let size = subject.len() + reply.len() + headers.len() + payload.len();
-        self.add(group, size, |open| match open {
+        self.add(group, size, |open, expected| match open {
             Some(Input::Publish { messages, .. }) => {
                 messages.push(subject, reply, headers, payload);
                 None
             }
             _ => {
-                let mut messages = Inbound::default();
+                let mut messages = Inbound::with_capacity(expected);
                 messages.push(subject, reply, headers, payload);
                 Some(Input::Publish { group, messages })
             }
@@ -168,7 +183,7 @@ impl Inbox {
 
     /// Adds what a client sent to a consumer, likewise. `size` is its length.
     pub(crate) fn consumer(&self, group: GroupId, size: usize, input: ConsumerInput) -> bool {
-        self.add(group, size, |open| match open {
+        self.add(group, size, |open, _| match open {
             Some(Input::Consumer { inputs, .. }) => {
                 inputs.push(input);
                 None
@@ -182,10 +197,10 @@ impl Inbox {
         &self,
         group: GroupId,
         size: usize,
-        put: impl FnOnce(Option<&mut Input>) -> Option<Input>,
+        put: impl FnOnce(Option<&mut Input>, Capacity) -> Option<Input>,
     ) -> bool {
         let mut state = self.lock();
-        let State { inputs, open, bytes, closed, .. } = &mut *state;
+        let State { inputs, open, bytes, closed, expected, .. } = &mut *state;
         let size = size + OVERHEAD;
         let at = open.get(&group).copied();
         let is_much = *bytes > 0 && *bytes + size > self.most_bytes;
@@ -193,7 +208,7 @@ impl Inbox {
             return false;
         }
         *bytes += size;
-        if let Some(input) = put(at.and_then(|at| inputs.get_mut(at))) {
+        if let Some(input) = put(at.and_then(|at| inputs.get_mut(at)), *expected) {
             open.insert(group, inputs.len());
             inputs.push(input);
         }
@@ -225,6 +240,7 @@ impl Inbox {
         if hold {
             into.extend(state.inputs.extract_if(.., |input| !is_foreign(input)));
         } else {
+            state.expected = state.capacity_of_each();
             std::mem::swap(&mut state.inputs, into);
             state.bytes = 0;
             state.bundle_bytes = 0;

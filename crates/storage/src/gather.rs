@@ -38,6 +38,13 @@ pub(crate) fn in_pieces(
         let mut filled = 0;
         for mut part in parts.iter().map(|part| &part[..]) {
             while !part.is_empty() {
+                // What is as devices want it needs no copy.
+                if filled == 0 && part.len() >= size && part.as_ptr().align_offset(BLOCK) == 0 {
+                    let (now, later) = part.split_at(size);
+                    write(offset, now)?;
+                    (offset, size, part) = (offset + size as u64, largest, later);
+                    continue;
+                }
                 let taken = part.len().min(size - filled);
                 let (now, later) = part.split_at(taken);
                 room[filled..filled + taken].copy_from_slice(now);
@@ -56,6 +63,21 @@ pub(crate) fn in_pieces(
 mod tests {
     use super::*;
     use proptest::prelude::*;
+
+    #[test]
+    fn what_lies_as_devices_want_it_is_not_copied() {
+        let memory = vec![7; 4 * BLOCK];
+        let start = memory.as_ptr().align_offset(BLOCK);
+        let part = &memory[start..start + 2 * BLOCK + 100];
+        let mut pieces = Vec::new();
+        in_pieces(0, &[IoSlice::new(part), IoSlice::new(b"end")], BLOCK, |at, piece| {
+            pieces.push((at, piece.as_ptr() == part[at as usize..].as_ptr(), piece.len()));
+            Ok(())
+        })
+        .unwrap();
+        let (first, second, rest) = (BLOCK as u64, 2 * BLOCK as u64, 103);
+        assert_eq!(pieces, [(0, true, BLOCK), (first, true, BLOCK), (second, false, rest)]);
+    }
 
     proptest! {
         #[test]

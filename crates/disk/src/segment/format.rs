@@ -127,7 +127,8 @@ pub(super) fn encode_index(
         numbered.push(number);
         last = Some((subject, number));
     }
-    let mut bytes = Vec::with_capacity(slots.len() * SLOT + TRAILER);
+    let names: usize = subjects.iter().map(|subject| 2 + subject.len()).sum();
+    let mut bytes = Vec::with_capacity(4 + names + 4 + slots.len() * SLOT + TRAILER);
     put_len(&mut bytes, subjects.len());
     for subject in subjects {
         bytes.extend_from_slice(&u16::try_from(subject.len()).unwrap_or(u16::MAX).to_le_bytes());

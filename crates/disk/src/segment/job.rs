@@ -199,8 +199,10 @@ impl Part {
         with_file(disk, file, |file| {
             let records = self.records.iter().flat_map(|(header, body)| [&header[..], body]);
             let parts = [&self.head[..]].into_iter().chain(records).chain([&self.index[..]]);
-            let parts: Vec<_> = parts.filter(|part| !part.is_empty()).map(IoSlice::new).collect();
-            disk.write_vectored_at(file, self.offset, &parts)?;
+            // Some are left out, so that an iterator does not know how many there are.
+            let mut slices = Vec::with_capacity(2 * self.records.len() + 2);
+            slices.extend(parts.filter(|part| !part.is_empty()).map(IoSlice::new));
+            disk.write_vectored_at(file, self.offset, &slices)?;
             let end = self.offset + self.byte_len() as u64;
             if disk.len(file)? > end {
                 disk.truncate(file, end)?;

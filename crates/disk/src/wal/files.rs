@@ -7,6 +7,8 @@ use crate::disk::{Disk, DiskError, write_at};
 pub const LOG_DIR: &str = "wal";
 pub(super) const DIR: &str = LOG_DIR;
 const CHUNK: usize = 1 << 20;
+/// Devices take memory that begins at a multiple of this.
+const ALIGN: usize = 4096;
 
 pub(super) fn log_path(generation: u64) -> String {
     format!("{DIR}/{generation:016x}.wal")
@@ -84,7 +86,9 @@ impl SpareJob {
 
     fn zero(&self, disk: &dyn Disk, path: &str, len: u64) -> Result<(), DiskError> {
         let file = disk.create(path)?;
-        let zeros = vec![0; usize::try_from(len).unwrap_or(CHUNK).min(CHUNK)];
+        let zeros = vec![0; usize::try_from(len).unwrap_or(CHUNK).min(CHUNK) + ALIGN];
+        // From where a disk takes them without a copy.
+        let zeros = zeros.get(zeros.as_ptr().align_offset(ALIGN)..).unwrap_or(&zeros);
         let mut at = 0;
         let written = loop {
             let chunk = usize::try_from(len - at).unwrap_or(CHUNK).min(CHUNK);

@@ -14,8 +14,8 @@ impl ConsumerMachine {
         let to = Bytes::copy_from_slice(status.reply.as_bytes());
         cx.out.publishes.push(Publish {
             account: self.account.clone(),
-            subject: to.clone(),
             to,
+            subject: None,
             reply: None,
             headers: status.header_block().into(),
             payload: Bytes::new(),
@@ -45,7 +45,7 @@ impl ConsumerMachine {
         cx.out.publishes.push(Publish {
             account: self.account.clone(),
             to: Bytes::copy_from_slice(send.reply.as_bytes()),
-            subject,
+            subject: Some(subject),
             reply: Some(reply.into()),
             headers,
             payload,
@@ -81,14 +81,8 @@ impl Replica<ConsumerMachine> {
                 ConsumerEffect::Status(status) => self.machine.status(&status, cx),
                 ConsumerEffect::AnswerAck(reply) => {
                     let to = Bytes::copy_from_slice(reply.as_bytes());
-                    cx.out.publishes.push(Publish {
-                        account: self.machine.account.clone(),
-                        subject: to.clone(),
-                        to,
-                        reply: None,
-                        headers: Bytes::new(),
-                        payload: Bytes::new(),
-                    });
+                    let account = self.machine.account.clone();
+                    cx.out.publishes.push(Publish::answer(account, to, Bytes::new()));
                 }
                 ConsumerEffect::Inactive => self.machine.inactive = true,
                 // There is nobody to tell yet.

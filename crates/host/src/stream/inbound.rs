@@ -34,6 +34,32 @@ struct Shape {
     payload: usize,
 }
 
+/// How much memory messages take.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Capacity {
+    subjects: usize,
+    bodies: usize,
+    messages: usize,
+}
+
+impl Capacity {
+    /// What each of `count` takes of this, on average, and a quarter more.
+    #[must_use]
+    pub fn each_of(self, count: usize) -> Self {
+        let each = |all: usize| all.checked_div(count).map_or(0, |each| each + each / 4);
+        let Self { subjects, bodies, messages } = self;
+        Self { subjects: each(subjects), bodies: each(bodies), messages: each(messages) }
+    }
+}
+
+impl std::ops::AddAssign for Capacity {
+    fn add_assign(&mut self, other: Self) {
+        self.subjects += other.subjects;
+        self.bodies += other.bodies;
+        self.messages += other.messages;
+    }
+}
+
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Place {
     subjects: usize,
@@ -63,6 +89,27 @@ impl InboundMessage<'_> {
 }
 
 impl Inbound {
+    /// None yet, with room for some.
+    #[must_use]
+    pub fn with_capacity(capacity: Capacity) -> Self {
+        Self {
+            subjects: String::with_capacity(capacity.subjects),
+            bodies: Vec::with_capacity(capacity.bodies),
+            shapes: VecDeque::with_capacity(capacity.messages),
+            ..Self::default()
+        }
+    }
+
+    /// The memory that all that were pushed take, but for large payloads.
+    #[must_use]
+    pub fn capacity(&self) -> Capacity {
+        Capacity {
+            subjects: self.subjects.len(),
+            bodies: self.bodies.len(),
+            messages: self.shapes.len(),
+        }
+    }
+
     /// What such a message counts for, in bytes.
     #[must_use]
     pub fn size_of(subject: &str, reply: &str, headers: &[u8], payload: &[u8]) -> usize {

@@ -1,5 +1,7 @@
 //! From clients into entries, and acknowledgements back.
 
+use std::collections::VecDeque;
+
 use bytes::Bytes;
 use flotilla_jsapi::ErrorKind;
 use flotilla_raft::ProposeError;
@@ -26,6 +28,15 @@ pub(super) struct Replies {
 }
 
 impl Replies {
+    /// With room for as many as wait in `queue`.
+    fn of(queue: &VecDeque<Inbound>, messages: usize) -> Self {
+        let most = messages.min(ENTRY_MESSAGES);
+        let first = queue.front().and_then(|first| first.iter().next());
+        // Subjects of a publisher's replies differ in length by a character or two.
+        let each = first.map_or(0, |message| message.reply.len() + 2);
+        Self { text: String::with_capacity(most * each), lengths: Vec::with_capacity(most) }
+    }
+
     fn push(&mut self, reply: &str) {
         self.text.push_str(reply);
         self.lengths.push(reply.len());
@@ -113,7 +124,7 @@ impl StreamMachine {
     fn batch(&self) -> Batch {
         let most = self.pace.limit(ENTRY_BYTES);
         let mut builder = PublishBatchBuilder::with_capacity(self.queue_bytes.min(most));
-        let mut replies = Replies::default();
+        let mut replies = Replies::of(&self.queue, self.queue_messages);
         let mut taken = 0;
         for message in self.queue.iter().flat_map(Inbound::iter) {
             let full =

@@ -30,10 +30,12 @@ pub(super) struct Chunk {
 }
 
 impl Chunk {
-    /// A dense chunk of no message yet; the first will have sequence `start`.
-    pub(super) fn new(start: u64) -> Self {
-        // It grows as it fills: most streams hold few messages, and each has its own last chunk.
-        Self { start, live: 0, mask: 0, slots: Vec::new(), distances: None }
+    /// A dense chunk of no message yet; the first will have sequence `start`. It grows as it fills, and most do not: most
+    /// streams hold few messages. One behind a chunk that is full has room for all that it may hold.
+    pub(super) fn new(start: u64, before: Option<&Self>) -> Self {
+        let is_full = before.is_some_and(|before| before.slots.len() == SPAN);
+        let slots = Vec::with_capacity(if is_full { SPAN } else { 0 });
+        Self { start, live: 0, mask: 0, slots, distances: None }
     }
 
     pub(super) fn start(&self) -> u64 {

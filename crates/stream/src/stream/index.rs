@@ -31,7 +31,7 @@ impl Index {
         match self.chunks.back_mut().filter(|last| last.accepts(seq)) {
             Some(last) => last.push(seq, slot),
             None => {
-                let mut chunk = Chunk::new(seq);
+                let mut chunk = Chunk::new(seq, self.chunks.back());
                 chunk.push(seq, slot);
                 self.chunks.push_back(chunk);
                 // Nothing will be added to the one that was last until now.
