@@ -70,6 +70,8 @@ pub struct Totals {
     pub consumers_led: u64,
     /// Replicas, of whatever kind, whose group's time goes on; the others sleep.
     pub awake: u64,
+    /// Replicas that the log gave back and that have had no turn yet: they do not serve.
+    pub beginning: u64,
     /// Messages in the streams.
     pub messages: u64,
     /// Bytes of them.
@@ -96,6 +98,7 @@ impl std::iter::Sum for Totals {
             sum.consumers += part.consumers;
             sum.consumers_led += part.consumers_led;
             sum.awake += part.awake;
+            sum.beginning += part.beginning;
             sum.messages += part.messages;
             sum.bytes += part.bytes;
             sum.ended.extend(part.ended);
@@ -155,6 +158,8 @@ pub struct Shard {
     created: CreatedThrough,
     /// Of these, those whose creation is on stable storage.
     durable: CreatedThrough,
+    /// Groups that the log gave back, and that have had no turn yet.
+    beginning: BTreeSet<GroupId>,
     /// Groups that have something to do in this turn.
     dirty: BTreeSet<GroupId>,
     /// Groups that had something to do in this turn.
@@ -240,6 +245,12 @@ impl Shard {
         updated
     }
 
+    /// Whether groups that the log gave back have had no turn yet.
+    #[must_use]
+    pub fn is_beginning(&self) -> bool {
+        !self.beginning.is_empty()
+    }
+
     /// What this shard holds.
     #[must_use]
     pub fn totals(&self) -> Totals {
@@ -250,6 +261,7 @@ impl Shard {
             consumers_led: consumers.values().filter(|c| c.serves()).count() as u64,
             ended: self.ended.iter().map(|(group, e)| (*group, e.reason.clone())).collect(),
             mending: self.mending(),
+            beginning: self.beginning.len() as u64,
             damages: self.damages,
             repairs: self.repairs,
             scrubbed: self.scrubbed,
@@ -306,6 +318,7 @@ impl Shard {
             store_file,
             durable: record.created.clone(),
             created: record.created,
+            beginning: BTreeSet::new(),
             dirty: BTreeSet::new(),
             settled: BTreeSet::new(),
             awake: BTreeSet::new(),

@@ -29,6 +29,8 @@ pub struct Thresholds {
     pub consumer_base: usize,
     /// Log in memory at which the meta group writes a base; if that is larger, as much as the last one was.
     pub meta_base: usize,
+    /// How many of the groups that the log gave back begin in one turn of a shard.
+    pub begin_at_once: usize,
     /// How many bytes of segments a shard reads in a second to check them; 0 is none.
     pub scrub_rate: u64,
     /// The least time from the begin of one round of checks to that of the next, in nanoseconds.
@@ -37,7 +39,8 @@ pub struct Thresholds {
 
 impl Default for Thresholds {
     /// Messages of 1 MiB; flushes of 8 MiB; queues of 128 MiB, and of 256 MiB together; 16 MiB in flight; logs of 32 MiB, of
-    /// 1 MiB for small states; bases of consumers after 64 KiB, of meta after 4 MiB; checks of 4 MiB a second, and a round a day at most.
+    /// 1 MiB for small states; bases of consumers after 64 KiB, of meta after 4 MiB; 256 groups begin at once; checks of 4 MiB a second, and
+    /// a round a day at most.
     fn default() -> Self {
         Self {
             segments: SegmentOptions::default(),
@@ -51,6 +54,7 @@ impl Default for Thresholds {
             small_log: 1 << 20,
             consumer_base: 64 << 10,
             meta_base: 4 << 20,
+            begin_at_once: 256,
             scrub_rate: 4 << 20,
             scrub_pause: 24 * 3600 * SECOND,
         }

@@ -40,6 +40,8 @@ struct Driven {
     /// Empty between turns; kept for its memory.
     inputs: Vec<Input>,
     next_totals: u64,
+    /// Whether groups that the log gave back had no turn yet, when this was counted last.
+    beginning: bool,
 }
 
 impl Driver {
@@ -51,7 +53,7 @@ impl Driver {
         totals: Arc<Mutex<Totals>>,
     ) -> Self {
         let inbox = Arc::clone(&hands.inbox);
-        let driven = Driven { shard, hands, inputs: Vec::new(), next_totals: 0 };
+        let driven = Driven { shard, hands, inputs: Vec::new(), next_totals: 0, beginning: true };
         Self { inbox, clock, pulse, totals, driven: Mutex::new(Some(driven)) }
     }
 
@@ -88,13 +90,14 @@ impl Driver {
     }
 
     fn turn(&self, driven: &mut Driven) {
-        let Driven { shard, hands, inputs, next_totals } = driven;
+        let Driven { shard, hands, inputs, next_totals, beginning } = driven;
         self.inbox.take(hands.log_is_full(), inputs);
         let now = self.clock.now();
         self.pulse.begin(now);
         let output = shard.turn(now, inputs.drain(..));
         hands.carry_out(output);
-        if now.mono >= *next_totals {
+        let have_begun = std::mem::replace(beginning, shard.is_beginning()) && !*beginning;
+        if now.mono >= *next_totals || have_begun {
             let began = self.clock.now().mono;
             *self.totals.lock().unwrap_or_else(PoisonError::into_inner) = shard.totals();
             let took = self.clock.now().mono.saturating_sub(began);

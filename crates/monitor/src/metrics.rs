@@ -45,6 +45,8 @@ pub struct JetStreamMetrics {
     pub consumers_led: u64,
     /// Replicas whose group is awake.
     pub awake: u64,
+    /// Replicas that the log gave back and that do not serve yet.
+    pub beginning: u64,
     /// Messages in the streams here.
     pub messages: u64,
     /// Bytes of them.
@@ -133,6 +135,7 @@ fn assets(page: &mut Exposition, js: &JetStreamMetrics) {
     gauge("consumers", "Replicas of consumers here.", js.consumers);
     gauge("consumers_led", "Consumers led here.", js.consumers_led);
     gauge("awake", "Replicas here whose group is awake.", js.awake);
+    gauge("beginning", "Replicas that were taken up and have had no turn yet.", js.beginning);
     gauge("messages", "Messages in the streams here.", js.messages);
     gauge("bytes", "Bytes of messages in the streams here.", js.bytes);
     gauge("replicas_ended", "Replicas here that take no part any more.", js.ended);

@@ -8,6 +8,8 @@ use crate::world::WorldOptions;
 
 /// From this seed on clients change members and leaders all the time.
 pub const RESHAPING: u64 = 1 << 32;
+/// In plans from this seed on, servers that start again may take their groups up one by one.
+const BEGINNING: u64 = 1 << 33;
 
 /// The plan of one run.
 #[derive(Clone, Debug)]
@@ -110,6 +112,10 @@ impl Plan {
             small_log: [2 << 10, 64 << 10][index(random.below(2))],
             consumer_base: [1 << 10, 64 << 10][index(random.below(2))],
             meta_base: [4 << 10, 4 << 20][index(random.below(2))],
+            begin_at_once: match seed {
+                BEGINNING.. => [1, 3, 256][index(Seeded::new(seed ^ 0x00BE_6100).below(3))],
+                _ => 256,
+            },
             scrub_rate: 64 << 10,
             scrub_pause: 2 * SECOND,
         };

@@ -162,7 +162,11 @@ impl Source {
             return Vec::new();
         }
         let full = jetstream.lacks_room().map(|why| HealthFault::new(FaultKind::JetStream, why));
-        let Totals { ended, diverged, mending, .. } = self.totals();
+        let Totals { ended, diverged, mending, beginning, .. } = self.totals();
+        if beginning > 0 {
+            let text = format!("JetStream is starting: {beginning} groups do not serve yet");
+            return vec![fault(&text)];
+        }
         let ended = ended
             .into_iter()
             .map(|(group, reason)| format!("the replica of group {group} ended: {reason}"));

@@ -1,11 +1,30 @@
 //! Which groups time goes on for: nothing is done, or looked at, for those that sleep, however many they are.
 
+use std::collections::BTreeSet;
+
 use flotilla_raft::GroupId;
 
 use super::Shard;
 use crate::time::TICK;
 
 impl Shard {
+    /// Groups that the log gave back begin, a few in each turn, the meta group first: so they serve one after the other, however
+    /// many there are. Those that somebody wants something of do not wait for the others.
+    pub(super) fn begin_some(&mut self) {
+        if self.beginning.is_empty() {
+            return;
+        }
+        let wanted = self.dirty.intersection(&self.beginning);
+        let some = self.beginning.iter().take(self.cx.thresholds.begin_at_once);
+        for group in wanted.chain(some).copied().collect::<BTreeSet<_>>() {
+            self.beginning.remove(&group);
+            self.dirty.insert(group);
+            // Who votes alone campaigns with it.
+            let ticked = self.replicas.get_mut(group).map(|replica| replica.tick(&mut self.cx));
+            self.check(group, ticked.unwrap_or(Ok(())));
+        }
+    }
+
     /// Lets a tick pass for the groups that are awake, and looks after what is done from time to time.
     pub(super) fn run_ticks(&mut self) {
         if self.cx.now.mono < self.next_tick {
@@ -50,7 +69,9 @@ impl Shard {
             }
         }
         debug_assert!(
-            self.replicas.iter().all(|(group, r)| !r.is_awake() || self.awake.contains(&group)),
+            self.replicas.iter().all(|(group, r)| {
+                !r.is_awake() || self.awake.contains(&group) || self.beginning.contains(&group)
+            }),
             "a group's time does not go on although it is awake"
         );
     }

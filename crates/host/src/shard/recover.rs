@@ -101,7 +101,10 @@ impl Shard {
             all[shard_of(group, shards)].take_up(group, recovered);
             taken_up();
         }
-        all.iter_mut().for_each(|shard| shard.durable.clone_from(&shard.created));
+        for shard in &mut all {
+            shard.durable.clone_from(&shard.created);
+            shard.beginning = std::mem::take(&mut shard.dirty);
+        }
         all
     }
 

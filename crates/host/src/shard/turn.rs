@@ -21,6 +21,7 @@ impl Shard {
         for input in inputs {
             self.take(input);
         }
+        self.begin_some();
         self.run_timers();
         self.scrub();
         self.run_ticks();
@@ -37,8 +38,9 @@ impl Shard {
         let busy =
             !self.awake.is_empty() || !self.mending.is_empty() || !self.repairs_of.is_empty();
         let tick = busy.then_some(self.next_tick);
+        let begin = self.is_beginning().then_some(self.cx.now.mono);
         let timer = self.timers.first();
-        [tick, timer, Some(self.next_sweep), self.next_scrub()].into_iter().flatten().min()
+        [begin, tick, timer, Some(self.next_sweep), self.next_scrub()].into_iter().flatten().min()
     }
 
     fn take(&mut self, input: Input) {
@@ -332,7 +334,10 @@ impl Shard {
             self.cx.out.reconfigured = reconfigured;
             self.cx.out.meta = meta.take_feed();
         }
-        std::mem::take(&mut self.cx.out)
+        let out = std::mem::take(&mut self.cx.out);
+        // The next turn may well have as much to say.
+        self.cx.out.publishes.reserve(out.publishes.len());
+        out
     }
 }
 

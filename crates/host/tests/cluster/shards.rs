@@ -4,12 +4,15 @@ use std::collections::BTreeSet;
 
 use flotilla_disk::Disk;
 use flotilla_host::{
-    Answer, Bundle, CallId, Digests, Input, MILLISECOND, MetaRequest, Request, Say, Share, Totals,
+    Answer, Bundle, CallId, Digests, Input, MILLISECOND, MetaRequest, Request, Say, Share,
+    StreamRequest, Thresholds, Totals,
 };
 use flotilla_raft::{GroupId, StoreId};
 
 use super::world::{World, stream};
-use super::{acknowledged, check, cluster, create_consumer, create_stream, new_consumer};
+use super::{
+    acknowledged, check, cluster, create_consumer, create_stream, info, new_consumer, publish,
+};
 
 fn delete_stream(world: &mut World, name: &str) {
     let (account, stream) = ("$G".to_owned(), name.to_owned());
@@ -206,4 +209,32 @@ fn a_replica_that_differs_from_its_leader_is_shown() {
     world.publish(group, "S.a", "ack.2", "payload 2");
     world.run(10_000);
     assert!(!world.totals(store).diverged.contains(&group), "{:?}", world.totals(store));
+}
+
+/// A server that comes back takes its groups up a few at a time, and serves those that are asked for before all others.
+#[test]
+fn groups_serve_one_after_the_other_when_a_server_comes_back() {
+    let thresholds = Thresholds { begin_at_once: 1, ..Thresholds::default() };
+    let mut world = World::with(thresholds, 1, 61);
+    world.found();
+    let groups: Vec<GroupId> =
+        (0..60).map(|n| create_stream(&mut world, &format!("S{n}"), 1)).collect();
+    let store = world.stores()[0];
+    world.kill(store);
+    world.leaders.clear();
+    world.start(store);
+    assert_eq!(world.totals(store).beginning, 61);
+    world.run(20);
+    assert!(world.leaders.contains_key(&GroupId::META), "the meta group is the first");
+    let last = *groups.iter().rev().find(|group| !world.leaders.contains_key(group)).unwrap();
+    let request = Request::Stream(StreamRequest::Barrier);
+    world.give(store, Input::Call { id: CallId(9_999), group: last, request });
+    world.run(20);
+    assert!(world.leaders.contains_key(&last), "the one that was asked for is the next");
+    // Each shard began one in each of eight steps.
+    assert!(world.totals(store).beginning >= 61 - 1 - 8 * 3, "{:?}", world.totals(store));
+    world.run(1_000);
+    assert_eq!((world.totals(store).beginning, world.leaders.len()), (0, 61));
+    publish(&mut world, last, 1, 5);
+    assert_eq!(info(&mut world, last).messages, 5);
 }

@@ -233,6 +233,7 @@ fn small() -> WorldOptions {
         small_log: 1 << 10,
         consumer_base: 512,
         meta_base: 1 << 10,
+        begin_at_once: 1,
         scrub_rate: 0,
         scrub_pause: 0,
     };
