@@ -85,12 +85,9 @@ impl Shard {
                 reconciler.all(self.known.groups(), &local)
             }
             Some(groups) => {
-                let mut actions = Vec::new();
-                for group in groups {
-                    let local: Vec<_> = self.local(*group).into_iter().collect();
-                    reconciler.group(*group, self.known.standing(*group), &local, &mut actions);
-                }
-                actions
+                let local: Vec<_> = groups.iter().filter_map(|group| self.local(*group)).collect();
+                let standings = groups.iter().map(|group| (*group, self.known.standing(*group)));
+                reconciler.some(standings, &local)
             }
         }
     }

@@ -73,13 +73,38 @@ pub struct StoreReconciler<'a> {
 }
 
 impl StoreReconciler<'_> {
-    /// Everything to do, creations first and in ascending order of replicas: carry them out in this
-    /// order. `standings` are all that concern the store. The meta group's own replica is not an asset and is left alone.
+    /// Everything to do, in the order in which to do it. `standings` are all that concern the store. The meta group's own
+    /// replica is not an asset and is left alone.
     #[must_use]
     pub fn all(
         &self,
         standings: &BTreeMap<GroupId, Standing>,
         local: &[LocalReplica],
+    ) -> Vec<Action> {
+        let standings = standings.iter().map(|(group, standing)| (*group, standing));
+        let mut unknown = Vec::new();
+        let mut actions = self.compare(standings, local, |others| unknown.extend(others));
+        self.put_aside(&unknown, &mut actions);
+        actions
+    }
+
+    /// What there is to do about some groups, in ascending order, of which `local` are the replicas here; in the order in which
+    /// to do it.
+    pub fn some<'s>(
+        &self,
+        standings: impl IntoIterator<Item = (GroupId, &'s Standing)>,
+        local: &[LocalReplica],
+    ) -> Vec<Action> {
+        self.compare(standings, local, |_| {})
+    }
+
+    /// Creations come first, in ascending order of replicas: one that is created, or confirmed as absent, before one with a
+    /// lower id is created would let that one pass for created.
+    fn compare<'s>(
+        &self,
+        standings: impl IntoIterator<Item = (GroupId, &'s Standing)>,
+        local: &[LocalReplica],
+        mut unknown: impl FnMut(&[LocalReplica]),
     ) -> Vec<Action> {
         let mut local: Vec<_> =
             local.iter().filter(|r| r.group != GroupId::META).copied().collect();
@@ -87,14 +112,14 @@ impl StoreReconciler<'_> {
         let mut rest = &local[..];
         let mut actions = Vec::new();
         for (group, standing) in standings {
-            let unknown = rest.partition_point(|r| r.group < *group);
-            self.put_aside(&rest[..unknown], &mut actions);
-            rest = &rest[unknown..];
-            let here = rest.partition_point(|r| r.group == *group);
-            self.group(*group, standing, &rest[..here], &mut actions);
+            let others = rest.partition_point(|r| r.group < group);
+            unknown(&rest[..others]);
+            rest = &rest[others..];
+            let here = rest.partition_point(|r| r.group == group);
+            self.group(group, standing, &rest[..here], &mut actions);
             rest = &rest[here..];
         }
-        self.put_aside(rest, &mut actions);
+        unknown(rest);
         actions.sort_by_key(|action| match action {
             Action::Create(new) => (false, new.local.replica),
             _ => (true, ReplicaId::NONE),
@@ -102,9 +127,7 @@ impl StoreReconciler<'_> {
         actions
     }
 
-    /// What to do about one group, of which `local` are the replicas here. For several groups named
-    /// by one command's deltas, go through the groups in ascending order.
-    pub fn group(
+    fn group(
         &self,
         group: GroupId,
         standing: &Standing,

@@ -44,7 +44,15 @@ impl Disk {
             StoreReconciler { store: self.store, was_created: &was_created, meta_current };
         let mut standings = meta.standings(self.store);
         standings.retain(|group, _| self.shard.is_none_or(|shard| group.slot().0 % 2 == shard));
-        reconciler.all(&standings, &self.local)
+        let all = reconciler.all(&standings, &self.local);
+        // Looked at because they changed, groups are dealt with in the same order.
+        let known = |action: &Action| match action {
+            Action::Quarantine(other) => standings.contains_key(&other.group),
+            _ => true,
+        };
+        let some = reconciler.some(standings.iter().map(|(g, s)| (*g, s)), &self.local);
+        assert!(all.iter().filter(|action| known(action)).eq(&some), "{all:?} {some:?}");
+        all
     }
 
     /// Carries out everything; what meta is to be told.
