@@ -58,7 +58,7 @@ pub(crate) struct ConsumerMachine {
     pub(crate) stream_name: String,
     pub(crate) stream_group: GroupId,
     pub(crate) consumer: Consumer,
-    leader: Option<Leader>,
+    leader: Option<Box<Leader>>,
     /// The term to lead in, until the leader is made.
     lead_term: Option<u64>,
     gate: Gate,
@@ -293,7 +293,7 @@ impl Replica<ConsumerMachine> {
             let now = self.machine.now(cx);
             let state = &self.machine.consumer;
             let leader = Leader::new(term, now, &stream.machine.stream, state);
-            self.machine.leader = Some(leader);
+            self.machine.leader = Some(Box::new(leader));
         }
     }
 
@@ -363,7 +363,7 @@ impl Replica<ConsumerMachine> {
         };
         let consumer = &self.machine.consumer;
         let position = |p: flotilla_stream::Position| (p.consumer_seq, p.stream_seq, p.last_active);
-        let leader = self.machine.leader.as_ref();
+        let leader = self.machine.leader.as_deref();
         Answer::Consumer(Box::new(ConsumerAnswer {
             config: consumer.config().clone(),
             created: consumer.created(),

@@ -111,14 +111,14 @@ pub(crate) struct Replica<M> {
     /// The newest base on stable storage: what a member that the log cannot reach is given.
     pub(crate) base: Base,
     pub(crate) durable_base: u64,
-    /// The base on its way there.
-    pub(crate) writing_base: Option<Base>,
+    /// The base on its way there. Not in place, as other things that there seldom are: most replicas sleep.
+    pub(crate) writing_base: Option<Box<Base>>,
     /// Whether a member needs a newer base than there is.
     pub(crate) wants_base: bool,
     /// When members that are being given a state last showed that they work on it.
     pub(crate) offered: BTreeMap<ReplicaId, u64>,
     /// A state that a peer gave, about to replace the log.
-    pub(crate) incoming: Option<Base>,
+    pub(crate) incoming: Option<Box<Base>>,
     /// Whether the record of such a state is on its way to stable storage: machine and files are about to be replaced.
     pub(crate) installing: bool,
     /// Where replicas live that the configuration applied here does not know. After a restart a replica is back at its

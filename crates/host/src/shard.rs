@@ -164,15 +164,12 @@ pub struct Shard {
     dirty: BTreeSet<GroupId>,
     /// Groups that had something to do in this turn.
     settled: BTreeSet<GroupId>,
-    /// All groups whose time goes on, and perhaps some that are gone: so that nothing has to be done, or looked at, for
-    /// those that sleep. A group wakes and falls asleep only in a turn in which it has something to do.
-    awake: BTreeSet<GroupId>,
+    awake: awake::Awake,
     /// Streams with messages in their queues, and how many bytes.
     queues: BTreeMap<GroupId, usize>,
     /// What waits for which WAL batch.
     tickets: VecDeque<(WalTicket, Vec<After>)>,
     next_ticket: u64,
-    next_tick: u64,
     next_digest: u64,
     next_sweep: u64,
     timers: Timers,
@@ -309,6 +306,7 @@ impl Shard {
             wal: flotilla_disk::WalBatch::new(),
             queued: 0,
             after: Vec::new(),
+            applied: flotilla_stream::Applied::default(),
         };
         Self {
             options,
@@ -321,11 +319,10 @@ impl Shard {
             beginning: BTreeSet::new(),
             dirty: BTreeSet::new(),
             settled: BTreeSet::new(),
-            awake: BTreeSet::new(),
+            awake: awake::Awake::new(now.mono),
             queues: BTreeMap::new(),
             tickets: VecDeque::new(),
             next_ticket: 1,
-            next_tick: now.mono,
             next_digest: now.mono,
             next_sweep: now.mono,
             timers: Timers::default(),

@@ -20,9 +20,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use flotilla_disk::{Disk, SegmentError, SegmentOptions, SegmentStore, Staging, StagingError};
 use flotilla_raft::GroupId;
-use flotilla_stream::{
-    Applied, RecordMeta, RestoreError, SequenceRange, Stream, Timestamp, message_size,
-};
+use flotilla_stream::{RecordMeta, RestoreError, SequenceRange, Stream, Timestamp, message_size};
 
 use crate::request::CallId;
 use crate::time::GroupTime;
@@ -61,7 +59,6 @@ pub(crate) struct StreamMachine {
     pub(crate) led_since: Option<Timestamp>,
     checkpoint: checkpoint::Checkpoint,
     comparison: compare::Comparison,
-    applied: Applied,
     time: GroupTime,
 }
 
@@ -110,7 +107,6 @@ impl StreamMachine {
             led_since: None,
             checkpoint: checkpoint::Checkpoint::default(),
             comparison: compare::Comparison::default(),
-            applied: Applied::default(),
             time: GroupTime::default(),
         }
     }

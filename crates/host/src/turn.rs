@@ -107,6 +107,8 @@ pub(crate) struct Cx {
     pub(crate) queued: usize,
     /// What waits for this turn's batch to be synced.
     pub(crate) after: Vec<After>,
+    /// What the last entry of a stream did, whichever stream that was: kept for its memory.
+    pub(crate) applied: flotilla_stream::Applied,
 }
 
 /// What waits for a WAL batch.

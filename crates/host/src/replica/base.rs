@@ -67,7 +67,7 @@ impl<M: Machine> Replica<M> {
         cx.wal.base(&record).map_err(Poisoned::machine)?;
         cx.after.push(After::Install { group: self.group });
         self.raft.checkpoint(&base, base.index);
-        (self.durable_base, self.base) = (base.index, base);
+        (self.durable_base, self.base) = (base.index, *base);
         if is_on(Mutation::InstalledBeforeSync) { self.installed(cx) } else { Ok(()) }
     }
 
@@ -122,7 +122,7 @@ impl<M: Machine> Replica<M> {
             cx.notice(Notice::Refused { group: self.group, reason: error.to_string() });
         }
         cx.after.push(After::Base { group: self.group, index: base.index });
-        self.writing_base = Some(base);
+        self.writing_base = Some(Box::new(base));
     }
 
     /// The base is on stable storage: the log may forget what no live member needs.
@@ -136,7 +136,7 @@ impl<M: Machine> Replica<M> {
             forget = slowest.map_or(index, |m| m.min(index));
         }
         self.raft.checkpoint(&base, forget);
-        self.base = base;
+        self.base = *base;
         true
     }
 

@@ -86,13 +86,13 @@ impl Shard {
         let taken = Taken { from: offer.to, index: offer.base.index, taken: true };
         let cx = &mut self.cx;
         let stepped = if let Some(stream) = self.replicas.streams.get_mut(&group) {
-            stream.incoming = Some(offer.base);
+            stream.incoming = Some(Box::new(offer.base));
             stream.step(from, message, cx)
         } else if let Some(consumer) = self.replicas.consumers.get_mut(&group) {
-            consumer.incoming = Some(offer.base);
+            consumer.incoming = Some(Box::new(offer.base));
             consumer.step(from, message, cx)
         } else if let Some(meta) = self.replicas.meta.as_mut().filter(|_| group == GroupId::META) {
-            meta.incoming = Some(offer.base);
+            meta.incoming = Some(Box::new(offer.base));
             meta.step(from, message, cx)
         } else {
             return;

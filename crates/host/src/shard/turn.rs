@@ -35,12 +35,14 @@ impl Shard {
     /// When the next turn is due although nothing comes in; `None` when everything sleeps.
     #[must_use]
     pub fn next_deadline(&self) -> Option<u64> {
-        let busy =
-            !self.awake.is_empty() || !self.mending.is_empty() || !self.repairs_of.is_empty();
-        let tick = busy.then_some(self.next_tick);
+        let repairs = !self.mending.is_empty() || !self.repairs_of.is_empty();
+        let round = repairs.then(|| self.awake.next_round());
         let begin = self.is_beginning().then_some(self.cx.now.mono);
         let timer = self.timers.first();
-        [begin, tick, timer, Some(self.next_sweep), self.next_scrub()].into_iter().flatten().min()
+        [begin, self.awake.next(), round, timer, Some(self.next_sweep), self.next_scrub()]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
     fn take(&mut self, input: Input) {

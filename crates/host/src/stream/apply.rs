@@ -6,8 +6,8 @@ use flotilla_jsapi::ErrorKind;
 use flotilla_mutation::{Mutation, is_on};
 use flotilla_raft::{Base, Entry};
 use flotilla_stream::{
-    Applied, ChangeError, ChangeOutcome, Record, SequenceRange, Stream, StreamChange,
-    StreamCommand, Timestamp,
+    ChangeError, ChangeOutcome, Record, SequenceRange, Stream, StreamChange, StreamCommand,
+    Timestamp,
 };
 
 use super::compare::Comparison;
@@ -25,7 +25,7 @@ impl Machine for StreamMachine {
 
     fn apply(&mut self, entry: &Entry, leads: bool, cx: &mut Cx) {
         self.pass(entry.index, cx);
-        let mut applied = std::mem::take(&mut self.applied);
+        let mut applied = std::mem::take(&mut cx.applied);
         applied.clear();
         if let Err(error) = self.stream.apply(&entry.data, &mut applied) {
             // Committed bytes that no version of ours writes: every replica passes over them alike.
@@ -56,7 +56,7 @@ impl Machine for StreamMachine {
             self.expiring = false;
             self.updating = false;
         }
-        self.applied = applied;
+        cx.applied = applied;
     }
 
     fn state_hash(&self) -> u64 {
@@ -68,7 +68,6 @@ impl Machine for StreamMachine {
     }
 
     fn rest(&mut self) {
-        self.applied = Applied::default();
         self.queue.shrink_to_fit();
         self.removed.shrink_to_fit();
         self.segments.rest();
