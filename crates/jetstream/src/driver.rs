@@ -21,8 +21,10 @@ const LOOK_AGAIN: Duration = Duration::from_millis(5);
 const TOTALS_EVERY: u64 = SECOND;
 /// Counting takes no more than this part of the time, however much there is,
 const TOTALS_SHARE: u64 = 500;
-/// unless what is told would be older than this.
+/// unless what is told would be older than this,
 const TOTALS_AGE: u64 = 5 * SECOND;
+/// or this, when groups have changed hands since.
+const TOTALS_CHANGED: u64 = SECOND / 4;
 
 /// A shard, its hands, and whose turn it is.
 pub(crate) struct Driver {
@@ -95,6 +97,7 @@ impl Driver {
         let now = self.clock.now();
         self.pulse.begin(now);
         let output = shard.turn(now, inputs.drain(..));
+        let have_changed = !output.leading.is_empty();
         hands.carry_out(output);
         let have_begun = std::mem::replace(beginning, shard.is_beginning()) && !*beginning;
         if now.mono >= *next_totals || have_begun {
@@ -103,6 +106,8 @@ impl Driver {
             let took = self.clock.now().mono.saturating_sub(began);
             let every = took.saturating_mul(TOTALS_SHARE).clamp(TOTALS_EVERY, TOTALS_AGE);
             *next_totals = now.mono + every;
+        } else if have_changed {
+            *next_totals = (*next_totals).min(now.mono + TOTALS_CHANGED);
         }
         self.pulse.end();
         let hold = hands.log_is_full();

@@ -18,7 +18,7 @@ use crate::stock::create_consumer;
 
 pub(crate) const NAME: &str = "groups";
 /// How many are created at the same time.
-const TOGETHER: usize = 8;
+const TOGETHER: usize = 16;
 /// Until nothing is left of creating them.
 const SETTLE: Duration = Duration::from_secs(20);
 /// How long the servers are watched.
