@@ -198,6 +198,8 @@ pub struct Shard {
     destroyed: Vec<(GroupId, ReplicaId)>,
     /// Replicas that take no part any more, and why.
     ended: BTreeMap<GroupId, Ended>,
+    /// Of these, replicas that were found to be lost, which is to be kept.
+    unkept: BTreeSet<GroupId>,
     /// Replicas that take no part until they are whole again.
     mending: BTreeMap<GroupId, mend::Mending>,
     /// Streams with a damaged segment.
@@ -339,6 +341,7 @@ impl Shard {
             meta_current_at: None,
             destroyed: Vec::new(),
             ended: BTreeMap::new(),
+            unkept: BTreeSet::new(),
             mending: BTreeMap::new(),
             repairs_of: BTreeMap::new(),
             scrubber: repair::Scrubber::default(),

@@ -123,7 +123,7 @@ pub(crate) enum After {
     /// The log of a replica that is whole again.
     Mended { group: GroupId },
     /// That a replica has forgotten what it promised.
-    Lost { group: GroupId },
+    Lost { group: GroupId, replica: ReplicaId },
     /// The creation of a replica.
     Create { group: GroupId, replica: ReplicaId },
     /// The end of a replica: its files may go.

@@ -21,10 +21,11 @@ const LOOK_AGAIN: Duration = Duration::from_millis(5);
 const TOTALS_EVERY: u64 = SECOND;
 /// Counting takes no more than this part of the time, however much there is,
 const TOTALS_SHARE: u64 = 500;
-/// unless what is told would be older than this,
+/// unless what is told would be older than this.
 const TOTALS_AGE: u64 = 5 * SECOND;
-/// or this, when groups have changed hands since.
-const TOTALS_CHANGED: u64 = SECOND / 4;
+/// When groups have changed hands it counts again after this time, and takes up to a larger part of it.
+const CHANGED_EVERY: u64 = SECOND / 4;
+const CHANGED_SHARE: u64 = 50;
 
 /// A shard, its hands, and whose turn it is.
 pub(crate) struct Driver {
@@ -41,9 +42,31 @@ struct Driven {
     hands: Hands,
     /// Empty between turns; kept for its memory.
     inputs: Vec<Input>,
-    next_totals: u64,
-    /// Whether groups that the log gave back had no turn yet, when this was counted last.
-    beginning: bool,
+    count: Count,
+}
+
+/// When the shard counts again.
+#[derive(Default)]
+struct Count {
+    /// When it counted last, and how long that took.
+    at: u64,
+    took: u64,
+    /// Groups have changed hands since.
+    is_changed: bool,
+    /// Groups that the log gave back had had no turn at the last one.
+    was_beginning: bool,
+}
+
+impl Count {
+    fn is_due(&mut self, now: u64, is_beginning: bool) -> bool {
+        let have_begun = std::mem::replace(&mut self.was_beginning, is_beginning) && !is_beginning;
+        let every = if self.is_changed {
+            CHANGED_EVERY.max(self.took.saturating_mul(CHANGED_SHARE)).min(TOTALS_AGE)
+        } else {
+            self.took.saturating_mul(TOTALS_SHARE).clamp(TOTALS_EVERY, TOTALS_AGE)
+        };
+        have_begun || self.at == 0 || now >= self.at.saturating_add(every)
+    }
 }
 
 impl Driver {
@@ -55,7 +78,7 @@ impl Driver {
         totals: Arc<Mutex<Totals>>,
     ) -> Self {
         let inbox = Arc::clone(&hands.inbox);
-        let driven = Driven { shard, hands, inputs: Vec::new(), next_totals: 0, beginning: true };
+        let driven = Driven { shard, hands, inputs: Vec::new(), count: Count::default() };
         Self { inbox, clock, pulse, totals, driven: Mutex::new(Some(driven)) }
     }
 
@@ -92,22 +115,18 @@ impl Driver {
     }
 
     fn turn(&self, driven: &mut Driven) {
-        let Driven { shard, hands, inputs, next_totals, beginning } = driven;
+        let Driven { shard, hands, inputs, count } = driven;
         self.inbox.take(hands.log_is_full(), inputs);
         let now = self.clock.now();
         self.pulse.begin(now);
         let output = shard.turn(now, inputs.drain(..));
-        let have_changed = !output.leading.is_empty();
+        count.is_changed |= !output.leading.is_empty();
         hands.carry_out(output);
-        let have_begun = std::mem::replace(beginning, shard.is_beginning()) && !*beginning;
-        if now.mono >= *next_totals || have_begun {
+        if count.is_due(now.mono, shard.is_beginning()) {
             let began = self.clock.now().mono;
             *self.totals.lock().unwrap_or_else(PoisonError::into_inner) = shard.totals();
-            let took = self.clock.now().mono.saturating_sub(began);
-            let every = took.saturating_mul(TOTALS_SHARE).clamp(TOTALS_EVERY, TOTALS_AGE);
-            *next_totals = now.mono + every;
-        } else if have_changed {
-            *next_totals = (*next_totals).min(now.mono + TOTALS_CHANGED);
+            (count.at, count.is_changed) = (now.mono, false);
+            count.took = self.clock.now().mono.saturating_sub(began);
         }
         self.pulse.end();
         let hold = hands.log_is_full();

@@ -37,6 +37,8 @@ struct State {
     open: BTreeMap<GroupId, usize>,
     /// What clients sent to a stream before the last turn, on average: the next turn's messages should not grow from nothing.
     expected: Capacity,
+    /// What they sent to all, and was not given away again since.
+    spare: Capacity,
     /// Of what clients sent.
     bytes: usize,
     /// Of bundles.
@@ -80,8 +82,8 @@ impl State {
         true
     }
 
-    /// What the messages for each stream take, on average.
-    fn capacity_of_each(&self) -> Capacity {
+    /// What the messages for all streams take, and those for each on average.
+    fn capacities(&self) -> (Capacity, Capacity) {
         let open = self.open.values().filter_map(|at| self.inputs.get(*at));
         let (mut all, mut streams) = (Capacity::default(), 0);
         for input in open {
@@ -90,7 +92,7 @@ impl State {
                 streams += 1;
             }
         }
-        all.each_of(streams)
+        (all, all.each_of(streams))
     }
 
     fn has_some(&self) -> bool {
@@ -168,13 +170,13 @@ impl Inbox {
         payload: &Bytes,
     ) -> bool {
         let size = subject.len() + reply.len() + headers.len() + payload.len();
-        self.add(group, size, |open, expected| match open {
+        self.add(group, size, |open, spare, each| match open {
             Some(Input::Publish { messages, .. }) => {
                 messages.push(subject, reply, headers, payload);
                 None
             }
             _ => {
-                let mut messages = Inbound::with_capacity(expected);
+                let mut messages = Inbound::with_capacity(spare.take(each));
                 messages.push(subject, reply, headers, payload);
                 Some(Input::Publish { group, messages })
             }
@@ -183,7 +185,7 @@ impl Inbox {
 
     /// Adds what a client sent to a consumer, likewise. `size` is its length.
     pub(crate) fn consumer(&self, group: GroupId, size: usize, input: ConsumerInput) -> bool {
-        self.add(group, size, |open, _| match open {
+        self.add(group, size, |open, _, _| match open {
             Some(Input::Consumer { inputs, .. }) => {
                 inputs.push(input);
                 None
@@ -197,10 +199,10 @@ impl Inbox {
         &self,
         group: GroupId,
         size: usize,
-        put: impl FnOnce(Option<&mut Input>, Capacity) -> Option<Input>,
+        put: impl FnOnce(Option<&mut Input>, &mut Capacity, Capacity) -> Option<Input>,
     ) -> bool {
         let mut state = self.lock();
-        let State { inputs, open, bytes, closed, expected, .. } = &mut *state;
+        let State { inputs, open, bytes, closed, expected, spare, .. } = &mut *state;
         let size = size + OVERHEAD;
         let at = open.get(&group).copied();
         let is_much = *bytes > 0 && *bytes + size > self.most_bytes;
@@ -208,7 +210,7 @@ impl Inbox {
             return false;
         }
         *bytes += size;
-        if let Some(input) = put(at.and_then(|at| inputs.get_mut(at)), *expected) {
+        if let Some(input) = put(at.and_then(|at| inputs.get_mut(at)), spare, *expected) {
             open.insert(group, inputs.len());
             inputs.push(input);
         }
@@ -240,7 +242,7 @@ impl Inbox {
         if hold {
             into.extend(state.inputs.extract_if(.., |input| !is_foreign(input)));
         } else {
-            state.expected = state.capacity_of_each();
+            (state.spare, state.expected) = state.capacities();
             std::mem::swap(&mut state.inputs, into);
             state.bytes = 0;
             state.bundle_bytes = 0;

@@ -7,6 +7,7 @@ use super::disown::DISOWNED;
 use super::{Left, Shard};
 use crate::mend::Fragments;
 use crate::notice::Notice;
+use crate::turn::After;
 
 impl Shard {
     /// Sets aside what is left of a replica: the log wants to let go of files that hold it, or something is to be known of it
@@ -25,13 +26,20 @@ impl Shard {
             }
             (fragments.replica, kept)
         } else if let Some(ended) = self.ended.get_mut(&group) {
-            let kept = match &ended.left {
-                Left::Known(remains) => set_aside(disk, group, remains),
-                Left::Aside(_) => Ok(()),
+            let (kept, is_lost) = match &ended.left {
+                Left::Known(remains) => {
+                    let is_lost = remains.damage.as_ref().is_some_and(|d| d.lost_hard_state);
+                    (set_aside(disk, group, remains), is_lost)
+                }
+                Left::Aside(_) => (Ok(()), false),
                 Left::Nothing | Left::InLog(_) => return false,
             };
             if kept.is_ok() {
                 ended.left = Left::Aside(ended.left.incarnation().unwrap_or_default());
+                self.unkept.remove(&group);
+                if is_lost && !ended.lost {
+                    self.cx.after.push(After::Lost { group, replica: ended.replica });
+                }
             }
             (ended.replica, kept)
         } else {

@@ -4,11 +4,13 @@ use std::sync::atomic::Ordering;
 
 use flotilla_raft::{GroupId, ReplicaId};
 
-use super::own_calls::OwnCall;
+use super::own_calls::{ASK_AGAIN, OwnCall};
 use super::{Ended, Join, Left, Shard};
 use crate::notice::Notice;
 use crate::request::MetaRequest;
-use crate::turn::After;
+
+/// The most replicas that are set aside in one turn because they are lost.
+const KEPT_AT_ONCE: usize = 16;
 
 impl Shard {
     /// Ends a replica that has turned out to have forgotten what it promised. Its log is whole, as far as it tells: so this
@@ -16,19 +18,36 @@ impl Shard {
     /// this one has asked for.
     pub(super) fn end_lost(&mut self, group: GroupId, reason: &str) {
         self.end(group, &format!("it is lost: {reason}"));
-        let Some(Ended { left: Left::Known(remains), .. }) = self.ended.get_mut(&group) else {
-            return;
-        };
-        remains.damage.get_or_insert_default().lost_hard_state = true;
-        self.damages += 1;
-        if self.put_aside(group) {
-            self.cx.after.push(After::Lost { group });
+        if let Some(Ended { left: Left::Known(remains), .. }) = self.ended.get_mut(&group) {
+            remains.damage.get_or_insert_default().lost_hard_state = true;
+            self.damages += 1;
+            self.unkept.insert(group);
+            self.next_sweep = self.cx.now.mono;
+        }
+    }
+
+    /// Sets aside what is left of replicas that were found to be lost, some in each turn: the disk is written to meanwhile.
+    pub(super) fn keep_lost(&mut self) {
+        for group in self.unkept.iter().take(KEPT_AT_ONCE).copied().collect::<Vec<_>>() {
+            if self.put_aside(group) {
+                continue;
+            }
+            if self.ended.contains_key(&group) {
+                self.next_sweep = self.cx.now.mono + ASK_AGAIN;
+                return;
+            }
+            // It was destroyed meanwhile.
+            self.unkept.remove(&group);
+        }
+        if !self.unkept.is_empty() {
+            self.next_sweep = self.cx.now.mono;
         }
     }
 
     /// The next life will know it: meta may be told.
-    pub(super) fn lost_for_good(&mut self, group: GroupId) {
-        if let Some(ended) = self.ended.get_mut(&group) {
+    pub(super) fn lost_for_good(&mut self, group: GroupId, replica: ReplicaId) {
+        // Its place may be another one's by now.
+        if let Some(ended) = self.ended.get_mut(&group).filter(|e| e.replica == replica) {
             ended.lost = true;
             self.report_lost();
         }

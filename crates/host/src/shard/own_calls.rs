@@ -7,7 +7,7 @@ use crate::request::{Answer, CallId, MetaRequest, Request, StreamRequest};
 use crate::time::SECOND;
 
 /// How soon meta is told again of what is lost here, if anything still is.
-const ASK_AGAIN: u64 = SECOND / 2;
+pub(super) const ASK_AGAIN: u64 = SECOND / 2;
 /// Calls of the shard itself are told from those of clients by this bit.
 const OWN: u64 = 1 << 63;
 

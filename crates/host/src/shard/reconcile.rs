@@ -26,6 +26,7 @@ impl Shard {
         let sweep = self.cx.now.mono >= self.next_sweep;
         if sweep {
             self.next_sweep = self.cx.now.mono + SWEEP;
+            self.keep_lost();
             self.forget_lost();
             self.forget_early();
             self.report_lost();

@@ -123,7 +123,7 @@ impl Shard {
             }
             After::Base { group, index } => self.base_persisted(group, index),
             After::Mended { group } => self.take_up_mended(group),
-            After::Lost { group } => self.lost_for_good(group),
+            After::Lost { group, replica } => self.lost_for_good(group, replica),
             After::Create { group, replica } => {
                 self.durable.raise(group.slot(), replica);
                 self.changed.insert(group);
@@ -195,7 +195,11 @@ impl Shard {
     /// Works until nothing in this turn leads to more work in it.
     fn settle(&mut self) {
         for _ in 0..64 {
-            let dirty = std::mem::take(&mut self.dirty);
+            let mut dirty = std::mem::take(&mut self.dirty);
+            if self.is_beginning() {
+                // What has not begun has nothing to do: when it begins it does all of it.
+                dirty.retain(|group| !self.beginning.contains(group));
+            }
             if dirty.is_empty() {
                 break;
             }

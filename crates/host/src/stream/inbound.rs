@@ -52,6 +52,23 @@ impl Capacity {
     }
 }
 
+impl Capacity {
+    /// Takes `each` out, or as much of it as there is.
+    #[must_use]
+    pub fn take(&mut self, each: Self) -> Self {
+        let take = |from: &mut usize, most: usize| {
+            let taken = most.min(*from);
+            *from -= taken;
+            taken
+        };
+        Self {
+            subjects: take(&mut self.subjects, each.subjects),
+            bodies: take(&mut self.bodies, each.bodies),
+            messages: take(&mut self.messages, each.messages),
+        }
+    }
+}
+
 impl std::ops::AddAssign for Capacity {
     fn add_assign(&mut self, other: Self) {
         self.subjects += other.subjects;

@@ -18,6 +18,8 @@ use crate::turn::{Cx, Publish};
 const ENTRY_BYTES: usize = 256 << 10;
 /// The most messages in one entry.
 const ENTRY_MESSAGES: usize = 4096;
+/// Room is not made for reply subjects that are longer before they are.
+const LIKELY_REPLY: usize = 128;
 
 /// Where the acknowledgements of an entry's messages go.
 #[derive(Debug, Default)]
@@ -28,12 +30,11 @@ pub(super) struct Replies {
 }
 
 impl Replies {
-    /// With room for as many as wait in `queue`.
-    fn of(queue: &VecDeque<Inbound>, messages: usize) -> Self {
-        let most = messages.min(ENTRY_MESSAGES);
+    /// With room for some `most`, as the first message of `queue` has one.
+    fn like(queue: &VecDeque<Inbound>, most: usize) -> Self {
         let first = queue.front().and_then(|first| first.iter().next());
         // Subjects of a publisher's replies differ in length by a character or two.
-        let each = first.map_or(0, |message| message.reply.len() + 2);
+        let each = first.map_or(0, |message| message.reply.len() + 2).min(LIKELY_REPLY);
         Self { text: String::with_capacity(most * each), lengths: Vec::with_capacity(most) }
     }
 
@@ -124,7 +125,10 @@ impl StreamMachine {
     fn batch(&self) -> Batch {
         let most = self.pace.limit(ENTRY_BYTES);
         let mut builder = PublishBatchBuilder::with_capacity(self.queue_bytes.min(most));
-        let mut replies = Replies::of(&self.queue, self.queue_messages);
+        // As many as it may be, if all are as long as they are on average.
+        let share = self.queue_messages.saturating_mul(most) / self.queue_bytes.max(1) + 1;
+        let likely = share.min(self.queue_messages).min(ENTRY_MESSAGES);
+        let mut replies = Replies::like(&self.queue, likely);
         let mut taken = 0;
         for message in self.queue.iter().flat_map(Inbound::iter) {
             let full =

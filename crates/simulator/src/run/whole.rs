@@ -33,6 +33,14 @@ impl Run {
         {
             return Some(format!("{store} does not run"));
         }
+        // A disk that hung finishes what it had begun, and only then files go that are not wanted any more.
+        let writes = |store: &StoreId| {
+            let running = self.world.servers.get(store).and_then(|s| s.running.as_ref());
+            running.is_some_and(|running| running.log.is_writing())
+        };
+        if let Some(store) = self.world.stores().into_iter().find(writes) {
+            return Some(format!("{store} writes its log"));
+        }
         let Some(meta) = self.meta() else { return Some("nobody knows of meta".to_owned()) };
         if !self.replicas().any(|(_, view)| view.group == GroupId::META && view.serves) {
             return Some(format!("nobody leads meta: {}", self.describe(GroupId::META)));

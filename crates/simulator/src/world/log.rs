@@ -62,6 +62,11 @@ impl Log {
         }
     }
 
+    /// Whether something is on its way to the disk.
+    pub(crate) fn is_writing(&self) -> bool {
+        self.writing.is_some()
+    }
+
     /// Whether so much waits that the shards take nothing from clients and peers.
     pub(crate) fn is_full(&self) -> bool {
         self.waiting_bytes > QUEUE
