@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
+use flotilla_disk::Disk;
 use flotilla_host::MILLISECOND;
-use flotilla_raft::GroupId;
+use flotilla_raft::{GroupId, StoreId};
 
 use super::world::World;
 use super::{check, cluster, create_stream, info, publish};
@@ -33,7 +34,7 @@ fn a_replica_whose_leader_knows_more_of_its_log_than_it_has_gets_a_successor() {
 /// Its process ends before anybody has heard of the loss, and its log holds nothing that a leader of another term would miss.
 #[test]
 fn what_is_found_lost_while_a_server_runs_is_lost_in_its_next_life() {
-    for (seed, is_meta) in [(71, true), (72, false)] {
+    for (seed, is_meta, is_full) in [(71, true, false), (72, false, false), (73, false, true)] {
         let (mut world, group) = cluster(seed);
         let lost = if is_meta { GroupId::META } else { group };
         let mut acked = publish(&mut world, group, 1, 20);
@@ -46,6 +47,10 @@ fn what_is_found_lost_while_a_server_runs_is_lost_in_its_next_life() {
         world.servers.get_mut(&victim).unwrap().disk = Arc::new(image);
         world.start(victim);
         world.step = MILLISECOND;
+        if is_full {
+            // It cannot be kept at once.
+            world.servers[&victim].disk.set_capacity(0);
+        }
         let is_lost = |world: &World| {
             let ended = world.totals(victim).ended;
             ended.iter().any(|(group, reason)| *group == lost && reason.contains("lost"))
@@ -53,6 +58,15 @@ fn what_is_found_lost_while_a_server_runs_is_lost_in_its_next_life() {
         while !is_lost(&world) {
             world.run(1);
             assert!(world.now < 60_000 * MILLISECOND, "nobody finds the loss");
+        }
+        if is_full {
+            world.run(600);
+            assert!(is_lost(&world), "nobody is to hear of it yet");
+            world.servers[&victim].disk.set_capacity(u64::MAX);
+            while !has_set_aside(&world, victim) {
+                world.run(1);
+                assert!(world.now < 60_000 * MILLISECOND, "it is never kept");
+            }
         }
         world.run(1);
         world.kill(victim);
@@ -67,4 +81,14 @@ fn what_is_found_lost_while_a_server_runs_is_lost_in_its_next_life() {
         let members = info(&mut world, group).cluster.members;
         assert!(members.len() == 2 && members.iter().all(|m| m.current), "{members:?}");
     }
+}
+
+fn has_set_aside(world: &World, store: StoreId) -> bool {
+    let disk = &world.servers[&store].disk;
+    disk.list("aside").unwrap_or_default().iter().any(|name| {
+        let file = disk.open(&format!("aside/{name}")).unwrap();
+        let len = disk.len(file).unwrap();
+        disk.close(file);
+        len > 0
+    })
 }
