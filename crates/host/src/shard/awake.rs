@@ -155,7 +155,7 @@ mod tests {
     fn awake(began: u64, groups: u64) -> Awake {
         let mut awake = Awake::new(began);
         // As they are given out: a slot after the other, and a counter.
-        (0..groups).for_each(|n| awake.note(GroupId((n + 1) << 8 | n % 256), true));
+        (0..groups).for_each(|n| awake.note(GroupId(((n + 1) << 8) | (n % 256)), true));
         awake
     }
 
