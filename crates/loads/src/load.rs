@@ -79,7 +79,7 @@ const fn assets(name: &'static str, at_once: usize, consumers: bool) -> Load {
     Load { name, kind: Kind::Assets(Assets { replicas: 3, at_once, consumers }) }
 }
 
-const ALL: [Load; 18] = [
+const ALL: [Load; 19] = [
     publish("R3 128 B, one in flight", (1, 3), 128, 1),
     publish("R3 128 B, 256 in flight", (1, 3), 128, 256),
     publish("R3 128 B, 1024 in flight", (1, 3), 128, 1024),
@@ -87,6 +87,7 @@ const ALL: [Load; 18] = [
     publish("R3 1 KiB, 1024 in flight", (1, 3), 1024, 1024),
     publish("R3 16 KiB, 256 in flight", (1, 3), 16 * 1024, 256),
     publish("R3 128 B, 8 streams", (8, 3), 128, 256),
+    publish("R3 128 B, 8 streams, 1024 each", (8, 3), 128, 1024),
     publish("R1 128 B, 1024 in flight", (1, 1), 128, 1024),
     pull("pull R3 128 B, batch 1", 1),
     pull("pull R3 128 B, batch 256", 256),
