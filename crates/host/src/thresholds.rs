@@ -39,7 +39,7 @@ pub struct Thresholds {
 
 impl Default for Thresholds {
     /// Messages of 1 MiB; flushes of 8 MiB; queues of 128 MiB, and of 256 MiB together; 16 MiB in flight; logs of 32 MiB, of
-    /// 1 MiB for small states; bases of consumers after 64 KiB, of meta after 4 MiB; 256 groups begin at once; checks of 4 MiB a second, and
+    /// 1 MiB for small states; bases of consumers after 64 KiB, of meta after 4 MiB; 1,024 groups begin at once; checks of 4 MiB a second, and
     /// a round a day at most.
     fn default() -> Self {
         Self {
@@ -54,7 +54,7 @@ impl Default for Thresholds {
             small_log: 1 << 20,
             consumer_base: 64 << 10,
             meta_base: 4 << 20,
-            begin_at_once: 256,
+            begin_at_once: 1024,
             scrub_rate: 4 << 20,
             scrub_pause: 24 * 3600 * SECOND,
         }
