@@ -29,7 +29,7 @@ pub struct Thresholds {
     pub consumer_base: usize,
     /// Log in memory at which the meta group writes a base; if that is larger, as much as the last one was.
     pub meta_base: usize,
-    /// How many of the groups that the log gave back begin in one turn of a shard.
+    /// How many of the groups that the log gave back begin in one turn of a shard, beside as many that are asked for.
     pub begin_at_once: usize,
     /// How many bytes of segments a shard reads in a second to check them; 0 is none.
     pub scrub_rate: u64,
@@ -39,8 +39,8 @@ pub struct Thresholds {
 
 impl Default for Thresholds {
     /// Messages of 1 MiB; flushes of 8 MiB; queues of 128 MiB, and of 256 MiB together; 16 MiB in flight; logs of 32 MiB, of
-    /// 1 MiB for small states; bases of consumers after 64 KiB, of meta after 4 MiB; 1,024 groups begin at once; checks of 4 MiB a second, and
-    /// a round a day at most.
+    /// 1 MiB for small states; bases of consumers after 64 KiB, of meta after 4 MiB; 1,024 groups begin at
+    /// once; checks of 4 MiB a second, and a round a day at most.
     fn default() -> Self {
         Self {
             segments: SegmentOptions::default(),

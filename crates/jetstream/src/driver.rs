@@ -53,7 +53,7 @@ struct Count {
     took: u64,
     /// Groups have changed hands since.
     is_changed: bool,
-    /// Groups that the log gave back had had no turn at the last one.
+    /// Groups that the log gave back had had no turn, as of the last turn of the shard.
     was_beginning: bool,
 }
 

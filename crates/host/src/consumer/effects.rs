@@ -12,14 +12,8 @@ use crate::turn::{Cx, Publish};
 impl ConsumerMachine {
     pub(super) fn status(&self, status: &Status, cx: &mut Cx) {
         let to = Bytes::copy_from_slice(status.reply.as_bytes());
-        cx.out.publishes.push(Publish {
-            account: self.account.clone(),
-            to,
-            subject: None,
-            reply: None,
-            headers: status.header_block().into(),
-            payload: Bytes::new(),
-        });
+        let answer = Publish::answer(self.account.clone(), to, Bytes::new());
+        cx.out.publishes.push(Publish { headers: status.header_block().into(), ..answer });
     }
 
     fn send(&self, send: &PlannedSend, stream: &mut StreamMachine, cx: &mut Cx) {

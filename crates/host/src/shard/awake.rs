@@ -8,7 +8,7 @@ use super::Shard;
 use crate::time::TICK;
 
 /// Groups tick in so many parts, one after the other within the time of a tick: however many are awake, what they say and write
-/// does not come all at once, before everything else.
+/// does not come all at once, before everything else. A power of two.
 const PARTS: u64 = 8;
 
 /// The groups whose time goes on, and perhaps some that are gone: so that nothing has to be done, or looked at, for those that
@@ -35,14 +35,8 @@ impl Awake {
         Self { began: now, parts }
     }
 
-    fn part(&mut self, group: GroupId) -> &mut Part {
-        // Ids are counters behind slots that are given out in turn: only a hash of both spreads them.
-        let number = group.0.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 61;
-        &mut self.parts[number as usize]
-    }
-
     fn note(&mut self, group: GroupId, is_awake: bool) {
-        let groups = &mut self.part(group).groups;
+        let groups = &mut self.parts[part_of(group)].groups;
         if is_awake {
             groups.insert(group);
         } else {
@@ -51,7 +45,7 @@ impl Awake {
     }
 
     fn contains(&self, group: GroupId) -> bool {
-        self.parts.iter().any(|part| part.groups.contains(&group))
+        self.parts[part_of(group)].groups.contains(&group)
     }
 
     /// When the next of them ticks.
@@ -81,9 +75,15 @@ impl Awake {
     }
 }
 
+/// Ids are counters behind slots that are given out in turn: only a hash of both spreads them.
+fn part_of(group: GroupId) -> usize {
+    let hash = group.0.wrapping_mul(0x9E37_79B9_7F4A_7C15);
+    (hash >> (u64::BITS - PARTS.trailing_zeros())) as usize
+}
+
 impl Shard {
     /// Groups that the log gave back begin, a few in each turn, the meta group first: so they serve one after the other, however
-    /// many there are. Those that somebody wants something of do not wait for the others.
+    /// many there are. Those that somebody wants something of, as many again at most, do not wait for the others.
     pub(super) fn begin_some(&mut self) {
         if self.beginning.is_empty() {
             return;

@@ -50,9 +50,7 @@ impl Capacity {
         let Self { subjects, bodies, messages } = self;
         Self { subjects: each(subjects), bodies: each(bodies), messages: each(messages) }
     }
-}
 
-impl Capacity {
     /// Takes `each` out, or as much of it as there is.
     #[must_use]
     pub fn take(&mut self, each: Self) -> Self {
