@@ -4,6 +4,7 @@
 //! decides on which thread they run.
 
 use std::io::IoSlice;
+use std::ops::Range;
 
 use thiserror::Error;
 
@@ -31,6 +32,10 @@ pub trait Disk: Send + Sync {
 
     /// Fills `buf` from `offset` on and returns how many bytes there were: fewer only at the file's end.
     fn read_at(&self, file: FileId, offset: u64, buf: &mut [u8]) -> Result<usize, DiskError>;
+
+    /// A hint that these parts of a file, which may reach beyond its end, will be read soon: a disk may begin to fetch them.
+    /// It must not wait for that, and says nothing.
+    fn will_read(&self, _path: &str, _parts: &[Range<u64>]) {}
 
     /// Writes all of `parts`, one behind the other, from `offset` on. After an error any part of it may
     /// have been written.

@@ -12,6 +12,7 @@ mod tests;
 
 use std::collections::BTreeMap;
 use std::io::IoSlice;
+use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 pub use fault::{Failure, Operation};
@@ -227,6 +228,10 @@ impl Disk for MemDisk {
         let Opened { inode, path, faults } = state.opened(file, "read")?;
         faults.check(Operation::Read, path).map_err(|failed| failed.error)?;
         Ok(inode.live().read(usize::try_from(offset).unwrap_or(usize::MAX), buf))
+    }
+
+    fn will_read(&self, path: &str, _parts: &[Range<u64>]) {
+        drop(self.state().faults.check(Operation::WillRead, path));
     }
 
     fn write_vectored_at(

@@ -130,8 +130,8 @@ impl Machine for ConsumerMachine {
     }
 
     fn apply(&mut self, entry: &Entry, leads: bool, cx: &mut Cx) {
-        let mut applied = ConsumerApplied::default();
-        if let Err(error) = self.consumer.apply(&entry.data, &mut applied) {
+        let applied = &mut cx.consumer_applied;
+        if let Err(error) = self.consumer.apply(&entry.data, applied) {
             let text = format!("{}: entry {}: {error}", self.name(), entry.index);
             cx.notice(Notice::Text(text));
             return;
@@ -140,7 +140,7 @@ impl Machine for ConsumerMachine {
             self.updating = false;
         }
         if leads && self.leader.is_some() {
-            self.commits.push_back(applied);
+            self.commits.push_back(std::mem::take(applied));
         }
     }
 
@@ -149,6 +149,7 @@ impl Machine for ConsumerMachine {
     }
 
     fn rest(&mut self) {
+        self.consumer.rest();
         self.inbox.shrink_to_fit();
         self.commits.shrink_to_fit();
         self.shrank.shrink_to_fit();

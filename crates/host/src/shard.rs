@@ -309,6 +309,7 @@ impl Shard {
             queued: 0,
             after: Vec::new(),
             applied: flotilla_stream::Applied::default(),
+            consumer_applied: flotilla_stream::ConsumerApplied::default(),
         };
         Self {
             options,

@@ -109,6 +109,8 @@ pub(crate) struct Cx {
     pub(crate) after: Vec<After>,
     /// What the last entry of a stream did, whichever stream that was: kept for its memory.
     pub(crate) applied: flotilla_stream::Applied,
+    /// The same of a consumer.
+    pub(crate) consumer_applied: flotilla_stream::ConsumerApplied,
 }
 
 /// What waits for a WAL batch.

@@ -3,13 +3,15 @@
 use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind, IoSlice};
+use std::num::NonZeroU64;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use flotilla_disk::{Disk, DiskError, FileId, LOG_DIR};
-use rustix::fs::{FlockOperation, flock, statvfs};
+use rustix::fs::{Advice, FlockOperation, fadvise, flock, statvfs};
 
 use crate::direct::write_piece;
 use crate::gather::in_pieces;
@@ -157,6 +159,16 @@ impl Disk for FileDisk {
     fn read_at(&self, file: FileId, offset: u64, buf: &mut [u8]) -> Result<usize, DiskError> {
         let opened = self.opened(file, "read")?;
         opened.read(offset, buf).map_err(|e| failed("read", &opened.name, &e))
+    }
+
+    fn will_read(&self, path: &str, parts: &[Range<u64>]) {
+        let Ok(file) = File::open(self.at(path)) else { return };
+        for part in parts.iter().filter(|part| !part.is_empty()) {
+            // No length is all that follows.
+            let length = NonZeroU64::new(part.end.saturating_sub(part.start))
+                .filter(|_| part.end != u64::MAX);
+            let _ = fadvise(&file, part.start, length, Advice::WillNeed);
+        }
     }
 
     fn write_vectored_at(
@@ -307,6 +319,20 @@ mod tests {
                 assert!(read == expected, "{name} after the write at {offset}");
             }
         }
+    }
+
+    #[test]
+    fn what_is_announced_may_not_be_there() {
+        let (_dir, disk) = disk();
+        let file = disk.create("f").unwrap();
+        disk.write_vectored_at(file, 0, &[IoSlice::new(&[7; 5000])]).unwrap();
+        for parts in [&[0..10, 4096..u64::MAX][..], &[9000..10_000], &[u64::MAX..u64::MAX], &[]] {
+            disk.will_read("f", parts);
+            disk.will_read("none", parts);
+        }
+        let mut read = [0; 5000];
+        assert_eq!(disk.read_at(file, 0, &mut read), Ok(5000));
+        assert_eq!(read, [7; 5000]);
     }
 
     #[test]

@@ -14,6 +14,8 @@ pub enum Operation {
     Open,
     /// [`Disk::read_at`](crate::Disk::read_at).
     Read,
+    /// [`Disk::will_read`](crate::Disk::will_read), which nobody hears of.
+    WillRead,
     /// [`Disk::write_vectored_at`](crate::Disk::write_vectored_at).
     Write,
     /// [`Disk::sync_data`](crate::Disk::sync_data).
@@ -38,14 +40,14 @@ impl Operation {
     /// Whether a crash before or after it can leave another disk.
     #[must_use]
     pub fn changes(self) -> bool {
-        !matches!(self, Self::Open | Self::Read)
+        !matches!(self, Self::Open | Self::Read | Self::WillRead)
     }
 
     fn name(self) -> &'static str {
         match self {
             Self::Create | Self::CreateDir => "create",
             Self::Open => "open",
-            Self::Read => "read",
+            Self::Read | Self::WillRead => "read",
             Self::Write => "write",
             Self::Sync | Self::SyncDir => "sync",
             Self::Truncate => "truncate",

@@ -125,8 +125,13 @@ impl SegmentStore {
         seq: u64,
     ) -> Result<Option<Slot>, ReadError> {
         let find = |slots: &[Slot]| {
-            let at = slots.binary_search_by_key(&seq, |slot| slot.seq).ok()?;
-            slots.get(at).cloned()
+            // Where it is if none is missing between the first one and it.
+            let guess = usize::try_from(seq.saturating_sub(slots.first()?.seq)).ok();
+            let guessed = guess.and_then(|at| slots.get(at)).filter(|slot| slot.seq == seq);
+            guessed.cloned().or_else(|| {
+                let at = slots.binary_search_by_key(&seq, |slot| slot.seq).ok()?;
+                slots.get(at).cloned()
+            })
         };
         match self.segments.get(&first_seq) {
             Some(segment) if !segment.sealed => Ok(find(&segment.slots)),
@@ -152,6 +157,9 @@ impl SegmentStore {
             return Ok(Arc::new(segment.slots.clone()));
         }
         let indexes = &mut self.reader.indexes;
+        if let Some((_, slots)) = indexes.last().filter(|(segment, _)| *segment == first_seq) {
+            return Ok(Arc::clone(slots));
+        }
         let slots = match indexes.iter().position(|(segment, _)| *segment == first_seq) {
             Some(at) => indexes.remove(at).1,
             None => {
@@ -166,14 +174,25 @@ impl SegmentStore {
                 // The index has rotted since it was opened: what the records do not say is lost.
                 segment.damage = loaded.damage;
                 segment.end = loaded.end;
+                self.read_ahead(disk, first_seq);
                 Arc::new(loaded.slots)
             }
         };
-        if indexes.len() >= INDEXES {
-            indexes.remove(0);
+        if self.reader.indexes.len() >= INDEXES {
+            self.reader.indexes.remove(0);
         }
-        indexes.push((first_seq, Arc::clone(&slots)));
+        self.reader.indexes.push((first_seq, Arc::clone(&slots)));
         Ok(slots)
+    }
+
+    /// Whoever reads a segment for the first time comes from the one before it, and goes on to the next one: its index, and
+    /// where its records begin, should be in memory by then.
+    fn read_ahead(&self, disk: &dyn Disk, first_seq: u64) {
+        let mut later = self.segments.range(first_seq.saturating_add(1)..);
+        if let Some((&next, segment)) = later.next().filter(|(_, segment)| segment.sealed) {
+            let path = segment_path(self.group, next);
+            disk.will_read(&path, &[0..self.options.block_size as u64, segment.end..u64::MAX]);
+        }
     }
 
     /// An index that was found damaged just now must not make a record look removed.

@@ -131,6 +131,9 @@ fn opening_reads_indexes_and_not_records() {
     assert_reads(&disk, &mut store, 1..=200);
     let reads = disk.calls(Operation::Read) - reads;
     assert!(reads <= 4 * segments, "a block serves a sequential reader: {reads} reads");
+    // The first one that is read announces the second one, and so on; the last one is not sealed, or has no next one.
+    let announced = disk.calls(Operation::WillRead);
+    assert!((segments - 2..segments).contains(&announced), "{announced} of {segments}");
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! What a consumer's leader wants done: proposals, deliveries, statuses and answers.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use flotilla_jsapi::ack::AckSubject;
 use flotilla_stream::{ConsumerEffect, ConsumerInput, PlannedSend, Status};
@@ -16,7 +18,7 @@ impl ConsumerMachine {
         cx.out.publishes.push(Publish { headers: status.header_block().into(), ..answer });
     }
 
-    fn send(&self, send: &PlannedSend, stream: &mut StreamMachine, cx: &mut Cx) {
+    fn send(&self, send: &PlannedSend, to: Bytes, stream: &mut StreamMachine, cx: &mut Cx) {
         let Some(record) = stream.read_record(send.delivery.stream_seq, cx) else { return };
         let (subject, mut headers, mut payload) = record.into_parts();
         if send.headers_only {
@@ -38,12 +40,29 @@ impl ConsumerMachine {
         .write(&mut reply);
         cx.out.publishes.push(Publish {
             account: self.account.clone(),
-            to: Bytes::copy_from_slice(send.reply.as_bytes()),
+            to,
             subject: Some(subject),
             reply: Some(reply.into()),
             headers,
             payload,
         });
+    }
+}
+
+/// Where deliveries go, most of them to the same request as the one before.
+#[derive(Default)]
+struct Addressee(Option<(Arc<str>, Bytes)>);
+
+impl Addressee {
+    fn of(&mut self, reply: &Arc<str>) -> Bytes {
+        match &self.0 {
+            Some((last, to)) if Arc::ptr_eq(last, reply) => to.clone(),
+            _ => {
+                let to = Bytes::copy_from_slice(reply.as_bytes());
+                self.0 = Some((Arc::clone(reply), to.clone()));
+                to
+            }
+        }
     }
 }
 
@@ -62,6 +81,7 @@ impl Replica<ConsumerMachine> {
     ) -> bool {
         let mut proposed = false;
         let mut refused = false;
+        let mut addressee = Addressee::default();
         for effect in effects.drain(..) {
             match effect {
                 ConsumerEffect::Propose(data) => {
@@ -71,7 +91,9 @@ impl Replica<ConsumerMachine> {
                         Err(_) => refused = true,
                     }
                 }
-                ConsumerEffect::Send(send) => self.machine.send(&send, stream, cx),
+                ConsumerEffect::Send(send) => {
+                    self.machine.send(&send, addressee.of(&send.reply), stream, cx);
+                }
                 ConsumerEffect::Status(status) => self.machine.status(&status, cx),
                 ConsumerEffect::AnswerAck(reply) => {
                     let to = Bytes::copy_from_slice(reply.as_bytes());

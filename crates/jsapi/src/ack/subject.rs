@@ -11,6 +11,8 @@ pub const ACK_PREFIX: &str = "$JS.ACK.";
 const TOKENS_V1: usize = 9;
 /// Tokens of the newer form; more may follow.
 const TOKENS_V2: usize = 11;
+/// Those of the prefix.
+const PREFIX_TOKENS: usize = 2;
 /// What the newer form has in place of no domain.
 const NO_DOMAIN: &str = "_";
 
@@ -42,10 +44,9 @@ impl<'a> AckSubject<'a> {
     /// passes over such acknowledgements.
     #[must_use]
     pub fn parse(subject: &'a str) -> Option<Self> {
-        let mut tokens = subject.strip_prefix(ACK_PREFIX)?.split('.');
-        let prefix_tokens = 2;
-        let count = prefix_tokens + tokens.clone().take(TOKENS_V2).count();
-        let (domain, account) = match count {
+        let (tokens, count) = tokens(subject.strip_prefix(ACK_PREFIX)?);
+        let mut tokens = tokens.into_iter().take(count);
+        let (domain, account) = match PREFIX_TOKENS + count {
             TOKENS_V1 => (None, None),
             TOKENS_V2.. => (tokens.next().filter(|domain| *domain != NO_DOMAIN), tokens.next()),
             _ => return None,
@@ -84,6 +85,21 @@ impl<'a> AckSubject<'a> {
         out.push(b'.');
         decimal::push(out, self.pending);
     }
+}
+
+/// The first tokens behind the prefix, and how many of them there are. In one pass: clients send one for each message, and the
+/// library's search for a character is made for longer pieces.
+fn tokens(text: &str) -> ([&str; TOKENS_V2 - PREFIX_TOKENS], usize) {
+    let mut tokens = [""; TOKENS_V2 - PREFIX_TOKENS];
+    let (mut count, mut start) = (0, 0);
+    for (end, byte) in text.bytes().chain([b'.']).enumerate() {
+        if byte == b'.' {
+            let Some(token) = tokens.get_mut(count) else { break };
+            *token = text.get(start..end).unwrap_or_default();
+            (count, start) = (count + 1, end + 1);
+        }
+    }
+    (tokens, count)
 }
 
 #[cfg(test)]

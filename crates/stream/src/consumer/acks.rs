@@ -57,7 +57,8 @@ pub(super) struct Refusal {
 /// What is to be recorded in the next proposal, and who waits for it to commit.
 #[derive(Debug, Default)]
 pub(super) struct Acks {
-    acked: BTreeSet<u64>,
+    /// Sorted when they are recorded: mostly they come so.
+    acked: Vec<u64>,
     up_to: Option<u64>,
     pub(super) terminated: BTreeMap<u64, String>,
     progress: BTreeSet<u64>,
@@ -133,7 +134,7 @@ impl Acks {
         }
         let known = is_unsettled(seq, state);
         if known {
-            self.acked.insert(seq);
+            self.acked.push(seq);
         }
         known
     }
@@ -164,7 +165,9 @@ impl Acks {
 
     /// Writes everything into `turn`, and gives what to remember until it commits.
     pub(super) fn record(&mut self, turn: &mut Turn) -> Self {
-        let taken = std::mem::take(self);
+        let mut taken = std::mem::take(self);
+        taken.acked.sort_unstable();
+        taken.acked.dedup();
         turn.acks = Runs::new(0, taken.acked.iter().copied());
         turn.ack_up_to = taken.up_to;
         turn.terms = Runs::new(0, taken.terminated.keys().copied());

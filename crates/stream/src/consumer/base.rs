@@ -3,7 +3,8 @@
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use super::machine::{Consumer, Pending};
+use super::machine::Consumer;
+use super::pending::Pending;
 use crate::{
     ConsumerConfig, DamagedCommand, Timestamp, codec, hash::RunningHash, sequence::UNREACHED,
 };
@@ -58,7 +59,7 @@ impl Consumer {
     pub fn base(&self) -> Bytes {
         let pending = self.pending.iter().map(|(seq, pending)| {
             let Pending { consumer_seq, delivered_at, deliveries, redeliver_at } = *pending;
-            (*seq, PendingRow(consumer_seq, delivered_at, deliveries, redeliver_at))
+            (seq, PendingRow(consumer_seq, delivered_at, deliveries, redeliver_at))
         });
         let base = Base {
             config: self.config.clone(),

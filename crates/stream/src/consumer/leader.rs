@@ -240,7 +240,7 @@ impl Leader {
         self.upcoming.shrank(ranges);
         for range in ranges {
             let removed = range.first..=range.last;
-            state.pending.range(removed.clone()).for_each(|(seq, _)| self.acks.remove(*seq));
+            state.pending.range(removed.clone()).for_each(|(seq, _)| self.acks.remove(seq));
             state.given_up.range(removed).for_each(|(seq, _)| self.acks.remove(*seq));
         }
     }

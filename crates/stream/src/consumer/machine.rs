@@ -7,25 +7,13 @@ use bytes::Bytes;
 use super::{
     applied::{ConsumerApplied, Delivery, Settled, Settlement},
     command::{Deliver, Entry, Turn},
+    pending::{Pending, PendingMessages},
 };
 use crate::{
     AckPolicy, ConsumerConfig, DamagedCommand, SequenceRange, Timestamp, codec,
     hash::{Fold, RunningHash},
     sequence::push_sequence,
 };
-
-/// A message that was delivered and not settled.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Pending {
-    /// The sequence of its first delivery.
-    pub consumer_seq: u64,
-    /// When it was delivered last, or last reported to be in progress.
-    pub delivered_at: Timestamp,
-    /// How often it was delivered.
-    pub deliveries: u64,
-    /// When the client wants it again, if it said so since.
-    pub redeliver_at: Option<Timestamp>,
-}
 
 /// A place in both sequences, and when it was reached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,8 +46,7 @@ pub struct Consumer {
     pub(super) consumer_seq: u64,
     pub(super) last_delivered: Option<Timestamp>,
     pub(super) last_acked: Option<Timestamp>,
-    /// By stream sequence.
-    pub(super) pending: BTreeMap<u64, Pending>,
+    pub(super) pending: PendingMessages,
     /// Messages delivered as often as they may be, and how often that was.
     pub(super) given_up: BTreeMap<u64, u64>,
     pub(super) hash: RunningHash,
@@ -79,7 +66,7 @@ impl Consumer {
             consumer_seq: 0,
             last_delivered: None,
             last_acked: None,
-            pending: BTreeMap::new(),
+            pending: PendingMessages::default(),
             given_up: BTreeMap::new(),
             hash: RunningHash::default(),
         }
@@ -162,7 +149,7 @@ impl Consumer {
             self.settle(seq, Settlement::Acknowledged, out);
         }
         if let Some(last) = turn.ack_up_to {
-            let pending = self.pending.range(..=last).map(|(seq, _)| *seq);
+            let pending = self.pending.range(0..=last).map(|(seq, _)| seq);
             let given_up = self.given_up.range(..=last).map(|(seq, _)| *seq);
             let mut covered: Vec<u64> = pending.chain(given_up).collect();
             covered.sort_unstable();
@@ -177,7 +164,7 @@ impl Consumer {
 
     /// Takes `seq` off the messages that wait for something; nothing when it is not one of them.
     fn settle(&mut self, seq: u64, settlement: Settlement, out: &mut ConsumerApplied) {
-        let settled = match self.pending.remove(&seq) {
+        let settled = match self.pending.remove(seq) {
             Some(pending) => Settled {
                 stream_seq: seq,
                 consumer_seq: pending.consumer_seq,
@@ -203,7 +190,7 @@ impl Consumer {
 
     /// Changes when a pending message is delivered again; `false` when it is not pending.
     fn postpone(&mut self, seq: u64, change: impl FnOnce(&mut Pending)) -> bool {
-        let Some(pending) = self.pending.get_mut(&seq) else { return false };
+        let Some(pending) = self.pending.get_mut(seq) else { return false };
         change(pending);
         let wanted = pending.redeliver_at.unwrap_or_default().0.cast_unsigned();
         let since = pending.delivered_at.0.cast_unsigned();
@@ -213,7 +200,7 @@ impl Consumer {
 
     fn redeliver(&mut self, seq: u64, out: &mut ConsumerApplied) {
         let max = self.config.max_deliver.unwrap_or(u64::MAX);
-        let Some(pending) = self.pending.get_mut(&seq).filter(|have| have.deliveries < max) else {
+        let Some(pending) = self.pending.get_mut(seq).filter(|have| have.deliveries < max) else {
             return;
         };
         pending.deliveries = pending.deliveries.saturating_add(1);
@@ -240,7 +227,7 @@ impl Consumer {
                     deliveries: 1,
                     redeliver_at: None,
                 };
-                self.pending.insert(seq, pending);
+                self.pending.push(seq, pending);
             }
         }
         out.done.extend(SequenceRange::new(next, deliver.cursor - 1));

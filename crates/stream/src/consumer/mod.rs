@@ -13,6 +13,7 @@ mod effect;
 mod landing;
 mod leader;
 mod machine;
+mod pending;
 mod plan;
 mod query;
 mod redelivery;
@@ -26,7 +27,8 @@ pub use applied::{ConsumerApplied, Delivery, Settled, Settlement};
 pub use command::{Ticket, encode_consumer_update};
 pub use effect::{Closing, ConsumerAdvisory, ConsumerEffect, ConsumerInput, PlannedSend, Status};
 pub use leader::Leader;
-pub use machine::{Consumer, Pending, Position};
+pub use machine::{Consumer, Position};
+pub use pending::Pending;
 pub use waiting::PullRequest;
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! What a consumer's leader, its host and the API ask of the replicated state.
 
-use super::machine::{Consumer, Pending, Position};
+use super::machine::{Consumer, Position};
+use super::pending::Pending;
 use crate::{ConsumerConfig, SequenceRange, Timestamp};
 
 impl Consumer {
@@ -60,7 +61,7 @@ impl Consumer {
     /// [`Self::delivered`].
     #[must_use]
     pub fn ack_floor(&self) -> Position {
-        let (consumer_seq, stream_seq) = match self.pending.first_key_value() {
+        let (consumer_seq, stream_seq) = match self.pending.first() {
             Some((seq, pending)) => (pending.consumer_seq - 1, seq - 1),
             None => (self.consumer_seq, self.cursor - 1),
         };
@@ -69,13 +70,18 @@ impl Consumer {
 
     /// The messages that wait for an acknowledgement, by stream sequence.
     pub fn pending(&self) -> impl Iterator<Item = (u64, &Pending)> {
-        self.pending.iter().map(|(seq, pending)| (*seq, pending))
+        self.pending.iter()
+    }
+
+    /// Those of them in `range`.
+    pub(super) fn pending_in(&self, range: SequenceRange) -> impl Iterator<Item = (u64, &Pending)> {
+        self.pending.range(range.first..=range.last)
     }
 
     /// The message `seq`, if it waits for an acknowledgement.
     #[must_use]
     pub fn pending_message(&self, seq: u64) -> Option<&Pending> {
-        self.pending.get(&seq)
+        self.pending.get(seq)
     }
 
     /// How many messages wait for an acknowledgement.
@@ -87,7 +93,7 @@ impl Consumer {
     /// How many messages were delivered more than once, or given up, and are not settled otherwise.
     #[must_use]
     pub fn num_redelivered(&self) -> usize {
-        let again = self.pending.values().filter(|pending| pending.deliveries > 1).count();
+        let again = self.pending().filter(|(_, pending)| pending.deliveries > 1).count();
         again + self.given_up.len()
     }
 
@@ -102,8 +108,8 @@ impl Consumer {
     /// began to lead, and then what each entry adds.
     #[must_use]
     pub fn done(&self) -> Vec<SequenceRange> {
-        let given_up = self.given_up.keys();
-        let mut open: Vec<u64> = self.pending.keys().chain(given_up).copied().collect();
+        let given_up = self.given_up.keys().copied();
+        let mut open: Vec<u64> = self.pending().map(|(seq, _)| seq).chain(given_up).collect();
         open.sort_unstable();
         let (mut done, mut next) = (Vec::new(), 1);
         for seq in open {
@@ -112,6 +118,11 @@ impl Consumer {
         }
         done.extend(SequenceRange::new(next, self.cursor - 1));
         done
+    }
+
+    /// Gives back memory that it does not need while nobody uses it.
+    pub fn rest(&mut self) {
+        self.pending.shrink();
     }
 
     /// Whether `seq` was delivered as often as it may be.

@@ -59,7 +59,7 @@ fn a_base_that_contradicts_itself_is_refused() {
         deliveries: 1,
         redeliver_at: None,
     };
-    state.pending.insert(5, pending);
+    state.pending.push(5, pending);
     let error = Consumer::restore(&state.base()).unwrap_err();
     assert!(matches!(error, DamagedCommand::Contradiction(_)), "{error}");
 }
