@@ -6,7 +6,8 @@ use crate::disk::{Disk, DiskError, write_at};
 /// is opened: a [`Disk`] does well to keep them out of memory.
 pub const LOG_DIR: &str = "wal";
 pub(super) const DIR: &str = LOG_DIR;
-const CHUNK: usize = 1 << 20;
+/// Files are prepared in pieces of this size: a sync of the log waits for no more than one of them.
+const CHUNK: usize = 256 << 10;
 /// Devices take memory that begins at a multiple of this.
 const ALIGN: usize = 4096;
 
@@ -66,6 +67,12 @@ pub(super) enum Work {
 impl SpareJob {
     /// Does it. After an error nothing is left that the next open would take for a spare.
     pub fn run(&self, disk: &dyn Disk) -> Result<(), DiskError> {
+        self.run_slowly(disk, &mut || ())
+    }
+
+    /// The same; `pause` is called after each piece of a file that is made. Nobody is in a hurry for it, and others use the
+    /// disk.
+    pub fn run_slowly(&self, disk: &dyn Disk, pause: &mut dyn FnMut()) -> Result<(), DiskError> {
         let path = zeroing_path(self.number);
         let len = match self.work {
             Work::Make(len) => len,
@@ -76,7 +83,7 @@ impl SpareJob {
         if disk.free_space().is_ok_and(|free| free < len) {
             return Err(DiskError::NoSpace { operation: "prepare", path });
         }
-        let made = self.zero(disk, &path, len);
+        let made = self.zero(disk, &path, len, pause);
         if made.is_err() {
             // Best effort: what is left goes at the next open.
             let _ = disk.remove(&path);
@@ -84,7 +91,13 @@ impl SpareJob {
         made
     }
 
-    fn zero(&self, disk: &dyn Disk, path: &str, len: u64) -> Result<(), DiskError> {
+    fn zero(
+        &self,
+        disk: &dyn Disk,
+        path: &str,
+        len: u64,
+        pause: &mut dyn FnMut(),
+    ) -> Result<(), DiskError> {
         let file = disk.create(path)?;
         let zeros = vec![0; usize::try_from(len).unwrap_or(CHUNK).min(CHUNK) + ALIGN];
         // From where a disk takes them without a copy.
@@ -99,10 +112,30 @@ impl SpareJob {
                 break Err(error);
             }
             at += chunk.len() as u64;
+            pause();
         };
         disk.close(file);
         written?;
         disk.rename(path, &spare_path(self.number))?;
         disk.sync_dir(DIR)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::mem_disk::{MemDisk, Operation};
+
+    #[test]
+    fn a_file_is_made_in_pieces_with_pauses() {
+        let disk = MemDisk::new();
+        disk.create_dir(DIR).unwrap();
+        let len = 3 * CHUNK as u64 + 4096;
+        let job = SpareJob { number: 1, work: Work::Make(len) };
+        let mut written = Vec::new();
+        job.run_slowly(&disk, &mut || written.push(disk.calls(Operation::Write))).unwrap();
+        assert_eq!(written, [1, 2, 3, 4]);
+        let file = disk.open(&spare_path(1)).unwrap();
+        assert_eq!(disk.len(file), Ok(len));
     }
 }

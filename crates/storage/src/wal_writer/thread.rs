@@ -15,6 +15,10 @@ use super::{WalCallback, WalCompletion, WalReports};
 /// How often the disk is looked at while much is written.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 
+/// A file is prepared for half of the time, until the log needs it: what it writes meanwhile gets the disk in between. A disk
+/// that is slow has no more time for the log if the making of files waits for longer than this.
+const LONGEST_PAUSE: Duration = Duration::from_millis(5);
+
 /// What the thread owns. If it panics, the log ends and everybody is told.
 pub(super) struct Thread {
     disk: Arc<dyn Disk>,
@@ -258,7 +262,11 @@ pub(super) fn start_spares(
     let (jobs, orders) = channel::<SpareJob>();
     let thread = named("wal-spares", move || {
         for job in orders {
-            let result = job.run(&*disk);
+            let mut began = Instant::now();
+            let result = job.run_slowly(&*disk, &mut || {
+                std::thread::sleep(began.elapsed().min(LONGEST_PAUSE));
+                began = Instant::now();
+            });
             queue.spare_made(job, result);
         }
     })?;
