@@ -241,6 +241,7 @@ fn run(command: &mut Command) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use std::io::Write;
+    use std::sync::mpsc;
 
     use super::*;
 
@@ -269,8 +270,17 @@ mod tests {
         let Some(power) = PowerSupply::install(1)? else { return Ok(()) };
         let path = power.mount(0)?.join("file");
         power.freeze(0)?;
-        let writer = thread::spawn(move || fs::write(path, b"late"));
-        thread::sleep(Duration::from_millis(200));
+        let (tell, told) = mpsc::channel();
+        let writer = thread::spawn(move || {
+            let _ = tell.send(fs::read_link("/proc/thread-self"));
+            fs::write(path, b"late")
+        });
+        let stat = Path::new("/proc").join(told.recv()??).join("stat");
+        // `D`, behind its name: it waits in the kernel, and nothing interrupts it.
+        let waits = || fs::read_to_string(&stat).is_ok_and(|stat| stat.contains(") D "));
+        while !waits() && !writer.is_finished() {
+            thread::yield_now();
+        }
         let waited = !writer.is_finished();
         power.thaw(0)?;
         writer.join().expect("the writer ends")?;
