@@ -70,6 +70,9 @@ impl Faults {
         (age, down): (u64, u64),
         world: &mut World,
     ) {
+        if self.somebody_will_forget(world.now + down + SETTLES) {
+            return;
+        }
         let image = self.images.remove(&fault).filter(|_| step != 0);
         if let Some((store, image, end)) = image {
             let can_be = self.may_be_rolled_back(store, world);
@@ -97,6 +100,16 @@ impl Faults {
         };
         self.images.insert(fault, (store, image, end));
         world.at(world.now + age, timer_of(fault, 1));
+    }
+
+    /// Whether something is to come until then that this must not come with: it may have waited long for its own moment, and
+    /// never comes if that was too long.
+    fn somebody_will_forget(&self, until: u64) -> bool {
+        let mut plans = self.plans.iter().enumerate();
+        plans.any(|(n, plan)| {
+            let is_other = !plan.kind.is_gentle() && !matches!(plan.kind, FaultKind::RollBack { .. });
+            is_other && plan.at < until && !self.fired.contains(&n)
+        })
     }
 
     /// Whether nobody needs it: no replica there votes alone, and of the meta group none else has forgotten anything for which
