@@ -97,6 +97,8 @@ impl Faults {
         }
     }
 
+    /// What hung may be lost with the power; but not from a damaged log before that was looked at: what was written behind the
+    /// damage tells it from a write that did not complete, and may not have been synced.
     fn end(&mut self, fault: usize, ambush: &Ambush, world: &mut World) {
         self.set_links(fault, LinkFaults::default(), world);
         self.heal_disks(fault, world);
@@ -105,8 +107,10 @@ impl Faults {
                 if let Some(server) = world.servers.get_mut(&victim) {
                     server.pace.hangs_until = 0;
                 }
-                world.power_loss(victim);
-                self.restart_after(victim, ambush.lasting, world);
+                if world.runs(victim) || !self.hurt.stores.contains(&victim) {
+                    world.power_loss(victim);
+                    self.restart_after(victim, ambush.lasting, world);
+                }
             }
         }
     }
