@@ -34,7 +34,7 @@ pub trait Disk: Send + Sync {
     fn read_at(&self, file: FileId, offset: u64, buf: &mut [u8]) -> Result<usize, DiskError>;
 
     /// A hint that these parts of a file, which may reach beyond its end, will be read soon: a disk may begin to fetch them.
-    /// It must not wait for that, and says nothing.
+    /// It does not wait until they are there, and says nothing.
     fn will_read(&self, _path: &str, _parts: &[Range<u64>]) {}
 
     /// Writes all of `parts`, one behind the other, from `offset` on. After an error any part of it may

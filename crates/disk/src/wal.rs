@@ -293,6 +293,12 @@ impl Wal {
         self.poison.as_deref()
     }
 
+    /// Whether the next file is needed soon: the one that is written is half full, and none is ready.
+    #[must_use]
+    pub fn needs_spare_soon(&self) -> bool {
+        self.spares.is_empty() && self.current.offset > self.current.len / 2
+    }
+
     /// Work to be done beside the writer, so that it need not wait for a new file: whoever takes it runs it and tells
     /// [`spare_made`](Self::spare_made). Without that the writer makes files itself when it needs them.
     pub fn spare_job(&mut self) -> Option<SpareJob> {

@@ -185,11 +185,17 @@ impl SegmentStore {
         Ok(slots)
     }
 
-    /// Whoever reads a segment for the first time comes from the one before it, and goes on to the next one: its index, and
-    /// where its records begin, should be in memory by then.
+    /// Whoever comes to a segment from the one before it goes on to the next one: its index, and where its records begin,
+    /// should be in memory by then.
     fn read_ahead(&self, disk: &dyn Disk, first_seq: u64) {
+        let is_known = |seq: u64| self.reader.indexes.iter().any(|(segment, _)| *segment == seq);
+        let before = self.segments.range(..first_seq).next_back();
         let mut later = self.segments.range(first_seq.saturating_add(1)..);
-        if let Some((&next, segment)) = later.next().filter(|(_, segment)| segment.sealed) {
+        if let Some((&next, segment)) = later.next()
+            && segment.sealed
+            && !is_known(next)
+            && before.is_none_or(|(&before, _)| is_known(before))
+        {
             let path = segment_path(self.group, next);
             disk.will_read(&path, &[0..self.options.block_size as u64, segment.end..u64::MAX]);
         }

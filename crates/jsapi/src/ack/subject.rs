@@ -87,8 +87,8 @@ impl<'a> AckSubject<'a> {
     }
 }
 
-/// The first tokens behind the prefix, and how many of them there are. In one pass: clients send one for each message, and the
-/// library's search for a character is made for longer pieces.
+/// The first tokens behind the prefix, as many as are read, and how many of these there are. In one pass: clients send one for
+/// each message, and the library's search for a character is made for longer pieces.
 fn tokens(text: &str) -> ([&str; TOKENS_V2 - PREFIX_TOKENS], usize) {
     let mut tokens = [""; TOKENS_V2 - PREFIX_TOKENS];
     let (mut count, mut start) = (0, 0);
@@ -176,6 +176,13 @@ mod tests {
             subject.write(&mut out);
             let text = String::from_utf8(out).unwrap();
             prop_assert_eq!(AckSubject::parse(&text), Some(subject));
+        }
+
+        #[test]
+        fn tokens_stand_between_dots(text in r"([0-9a-zü]{0,3}\.?){0,14}") {
+            let (tokens, count) = tokens(&text);
+            let expected: Vec<_> = text.split('.').take(TOKENS_V2 - PREFIX_TOKENS).collect();
+            prop_assert_eq!(&tokens[..count], &expected[..]);
         }
 
         #[test]

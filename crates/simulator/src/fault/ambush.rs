@@ -107,7 +107,7 @@ impl Faults {
                 if let Some(server) = world.servers.get_mut(&victim) {
                     server.pace.hangs_until = 0;
                 }
-                if world.runs(victim) || !self.hurt.stores.contains(&victim) {
+                if !self.damaged.contains(&victim) {
                     world.power_loss(victim);
                     self.restart_after(victim, ambush.lasting, world);
                 }

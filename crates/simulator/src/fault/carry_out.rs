@@ -26,6 +26,8 @@ pub(super) const MOST_STEPS: u64 = 100;
 pub struct Faults {
     pub(super) plans: Vec<FaultPlan>,
     pub(super) fired: BTreeSet<usize>,
+    /// Those that can come no more.
+    pub(super) called_off: BTreeSet<usize>,
     /// Those that wait for a moment.
     pub(super) lurking: BTreeMap<usize, Lurking>,
     /// What is wrong with the network, by fault.
@@ -41,6 +43,8 @@ pub struct Faults {
     pub(super) over: bool,
     /// Disks as they were, by fault, and how far the logs on them went.
     pub(super) images: BTreeMap<usize, (StoreId, MemDisk, u64)>,
+    /// Whose log was damaged, and not looked at since.
+    pub(super) damaged: BTreeSet<StoreId>,
     /// Whom damage met.
     pub hurt: Hurt,
 }
@@ -54,6 +58,7 @@ impl Faults {
         Self {
             plans: plans.to_vec(),
             fired: BTreeSet::new(),
+            called_off: BTreeSet::new(),
             lurking: BTreeMap::new(),
             links: BTreeMap::new(),
             met: BTreeMap::new(),
@@ -63,6 +68,7 @@ impl Faults {
             down: BTreeMap::new(),
             over: false,
             images: BTreeMap::new(),
+            damaged: BTreeSet::new(),
             hurt: Hurt::default(),
         }
     }
@@ -73,11 +79,12 @@ impl Faults {
         self.plans.len()
     }
 
-    /// The faults that were drawn and never came.
+    /// The faults that were drawn and have not come, but may.
     #[must_use]
     pub fn not_fired(&self) -> Vec<&FaultPlan> {
         let plans = self.plans.iter().enumerate();
-        plans.filter(|(n, _)| !self.fired.contains(n)).map(|(_, plan)| plan).collect()
+        let is_over = |n: &usize| self.fired.contains(n) || self.called_off.contains(n);
+        plans.filter(|(n, _)| !is_over(n)).map(|(_, plan)| plan).collect()
     }
 
     /// How many faults of disks came.

@@ -107,6 +107,9 @@ impl Faults {
                         self.restart_after(store, *down, world);
                     }
                     harm_file(world, store, *class, *harm, *place);
+                    if *class == FileClass::Log {
+                        self.damaged.insert(store);
+                    }
                 }
             }
             FaultKind::Wipe { who, down } => {

@@ -96,9 +96,12 @@ impl Faults {
         {
             self.order_crash(store, crash, world);
         }
-        if let Err(reason) = world.start(store) {
-            world.trace.note(world.now, || format!("{store} does not start: {reason}"));
-            self.ended(store, world);
+        match world.start(store) {
+            Ok(()) => self.damaged.retain(|damaged| *damaged != store),
+            Err(reason) => {
+                world.trace.note(world.now, || format!("{store} does not start: {reason}"));
+                self.ended(store, world);
+            }
         }
     }
 

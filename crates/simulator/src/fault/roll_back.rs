@@ -70,8 +70,10 @@ impl Faults {
         (age, down): (u64, u64),
         world: &mut World,
     ) {
-        if self.somebody_will_forget(world.now + down + SETTLES) {
-            return;
+        if self.somebody_may_forget(world.now + down + SETTLES) {
+            self.images.remove(&fault);
+            self.called_off.insert(fault);
+            return world.trace.note(world.now, || "too late to roll a disk back".to_owned());
         }
         let image = self.images.remove(&fault).filter(|_| step != 0);
         if let Some((store, image, end)) = image {
@@ -102,14 +104,18 @@ impl Faults {
         world.at(world.now + age, timer_of(fault, 1));
     }
 
-    /// Whether something is to come until then that this must not come with: it may have waited long for its own moment, and
+    /// Whether something may come until then that this must not come with: it may have waited long for its own moment, and
     /// never comes if that was too long.
-    fn somebody_will_forget(&self, until: u64) -> bool {
+    fn somebody_may_forget(&self, until: u64) -> bool {
         let mut plans = self.plans.iter().enumerate();
-        plans.any(|(n, plan)| {
-            let is_other = !plan.kind.is_gentle() && !matches!(plan.kind, FaultKind::RollBack { .. });
-            is_other && plan.at < until && !self.fired.contains(&n)
-        })
+        let is_ordered =
+            !self.lurking.is_empty() || !self.down.is_empty() || !self.crashes.is_empty();
+        is_ordered
+            || plans.any(|(n, plan)| {
+                let is_other =
+                    !plan.kind.is_gentle() && !matches!(plan.kind, FaultKind::RollBack { .. });
+                is_other && plan.at < until && !self.fired.contains(&n)
+            })
     }
 
     /// Whether nobody needs it: no replica there votes alone, and of the meta group none else has forgotten anything for which

@@ -1,6 +1,7 @@
 //! What waits for the writer, and what others may know of it.
 
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
@@ -66,6 +67,8 @@ pub(super) struct Queue {
     pub(super) options: WalWriterOptions,
     state: Mutex<State>,
     wake: Condvar,
+    /// Whether a file that is being prepared is waited for, or will be soon.
+    hurry: AtomicBool,
 }
 
 impl Queue {
@@ -83,7 +86,12 @@ impl Queue {
             stats: WalStats::default(),
             status: WalStatus::default(),
         };
-        Self { options, state: Mutex::new(state), wake: Condvar::new() }
+        Self {
+            options,
+            state: Mutex::new(state),
+            wake: Condvar::new(),
+            hurry: AtomicBool::new(false),
+        }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -187,6 +195,14 @@ impl Queue {
     pub(super) fn spare_made(&self, job: SpareJob, result: Result<(), DiskError>) {
         self.state().spare_made = Some((job, result));
         self.wake.notify_one();
+    }
+
+    pub(super) fn set_hurry(&self, hurry: bool) {
+        self.hurry.store(hurry, Ordering::Relaxed);
+    }
+
+    pub(super) fn is_in_hurry(&self) -> bool {
+        self.hurry.load(Ordering::Relaxed) || self.state().closing
     }
 
     pub(super) fn close(&self) {

@@ -15,8 +15,8 @@ use super::{WalCallback, WalCompletion, WalReports};
 /// How often the disk is looked at while much is written.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 
-/// A file is prepared for half of the time, until the log needs it: what it writes meanwhile gets the disk in between. A disk
-/// that is slow has no more time for the log if the making of files waits for longer than this.
+/// A file is prepared for half of the time, until the log needs it soon: what it writes meanwhile gets the disk in between. A
+/// disk that is slow has no more time for the log if the making of files waits for longer than this.
 const LONGEST_PAUSE: Duration = Duration::from_millis(5);
 
 /// What the thread owns. If it panics, the log ends and everybody is told.
@@ -190,6 +190,7 @@ impl Thread {
             self.look();
         }
         self.order_spare();
+        self.queue.set_hurry(self.wal.needs_spare_soon());
         self.report_pressure();
     }
 
@@ -264,7 +265,9 @@ pub(super) fn start_spares(
         for job in orders {
             let mut began = Instant::now();
             let result = job.run_slowly(&*disk, &mut || {
-                std::thread::sleep(began.elapsed().min(LONGEST_PAUSE));
+                if !queue.is_in_hurry() {
+                    std::thread::sleep(began.elapsed().min(LONGEST_PAUSE));
+                }
                 began = Instant::now();
             });
             queue.spare_made(job, result);

@@ -38,6 +38,11 @@ impl Base {
         if self.cursor == 0 || reach.into_iter().any(|seq| seq > UNREACHED) {
             return Err(DamagedCommand::Contradiction("its sequences are out of reach"));
         }
+        let has_moved = self.cursor != 1 || self.consumer_seq != 0 || self.resume.is_some();
+        let has_delivered = !self.pending.is_empty() || !self.given_up.is_empty();
+        if !self.started && (has_moved || has_delivered) {
+            return Err(DamagedCommand::Contradiction("it delivered before it began"));
+        }
         let mut previous = (0, 0);
         for (stream_seq, PendingRow(consumer_seq, ..)) in &self.pending {
             let next = (*stream_seq, *consumer_seq);

@@ -18,7 +18,7 @@ pub struct Pending {
     pub redeliver_at: Option<Timestamp>,
 }
 
-/// Beyond so many places, no more than half of them are empty.
+/// Beyond so many places, no more than half of them are empty, and there is room for no more than eight times as many.
 const FEW: usize = 64;
 
 /// Pending messages by stream sequence. They come in ascending order, and mostly go in it; most of them are neighbours. So
@@ -62,6 +62,9 @@ impl PendingMessages {
         while self.places.pop_front_if(|(_, place)| place.is_none()).is_some() {}
         if self.places.len() > FEW.max(2 * self.len) {
             self.places.retain(|(_, place)| place.is_some());
+        }
+        if self.places.capacity() > FEW.max(8 * self.places.len()) {
+            self.places.shrink_to(2 * self.places.len());
         }
         Some(pending)
     }
@@ -173,6 +176,7 @@ mod tests {
                 }
                 prop_assert_eq!(all.len(), expected.len());
                 prop_assert!(all.places.len() <= FEW.max(2 * all.len()));
+                prop_assert!(all.places.capacity() <= FEW.max(8 * all.places.len()));
                 let first = expected.first_key_value().map(|(seq, pending)| (*seq, pending));
                 prop_assert_eq!(all.first(), first);
             }

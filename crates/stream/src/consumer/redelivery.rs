@@ -52,24 +52,22 @@ impl Redeliveries {
     /// Queues the messages whose deadline has passed, and returns those of them that were delivered
     /// as often as they may be instead.
     pub(super) fn expire(&mut self, now: Timestamp, state: &Consumer) -> Vec<u64> {
-        let mut due = BTreeSet::new();
         let mut spent = Vec::new();
-        while let Some(range) = self.deadlines.pop(now) {
-            for (seq, pending) in state.pending_in(range) {
-                let deadline = state.deadline(pending);
-                if self.taken.contains(&seq) {
-                    continue;
-                }
-                if deadline > now {
-                    self.deadlines.insert(deadline, seq);
-                } else if state.is_spent(pending.deliveries) {
-                    self.taken.insert(seq);
-                    spent.push(seq);
-                } else {
-                    due.insert(seq);
-                }
+        let deadlines =
+            |range| state.pending_in(range).map(|(seq, pending)| (seq, state.deadline(pending)));
+        let mut due = self.deadlines.expire(now, deadlines);
+        due.retain(|seq| {
+            let Some(pending) = state.pending_message(*seq) else { return false };
+            if self.taken.contains(seq) {
+                return false;
             }
-        }
+            let is_spent = state.is_spent(pending.deliveries);
+            if is_spent {
+                self.taken.insert(*seq);
+                spent.push(*seq);
+            }
+            !is_spent
+        });
         // In the order of the stream, as far as they are due together.
         due.into_iter().for_each(|seq| self.queue(seq));
         spent
@@ -121,11 +119,45 @@ const NEAR: u64 = 16;
 
 impl Deadlines {
     fn insert(&mut self, deadline: Timestamp, seq: u64) {
-        let is_next = |range: SequenceRange| (1..=NEAR).contains(&seq.wrapping_sub(range.last));
-        match &mut self.last {
-            Some((at, range)) if *at == deadline && is_next(*range) => range.last = seq,
-            last => self.ranges.extend(last.replace((deadline, SequenceRange::single(seq)))),
+        let is_next = |last: u64| (1..=NEAR).contains(&seq.wrapping_sub(last));
+        match self.last {
+            Some((at, SequenceRange { first, last })) if at == deadline && is_next(last) => {
+                self.last = Some((at, SequenceRange { first, last: seq }));
+            }
+            _ if self.is_covered(deadline, seq) => {}
+            _ => self.ranges.extend(self.last.replace((deadline, SequenceRange::single(seq)))),
         }
+    }
+
+    /// Whether `seq` is looked at then in any case.
+    fn is_covered(&self, deadline: Timestamp, seq: u64) -> bool {
+        let up_to = (deadline, SequenceRange { first: seq, last: u64::MAX });
+        let before = self.ranges.range(..=up_to).next_back().copied();
+        let mut ranges = before.into_iter().chain(self.last);
+        ranges.any(|(at, range)| at == deadline && range.contains(seq))
+    }
+
+    /// The messages that are due, of those that `pending` says are in a range, with their deadlines. The others are looked at
+    /// again when these have passed.
+    fn expire<P: Iterator<Item = (u64, Timestamp)>>(
+        &mut self,
+        now: Timestamp,
+        pending: impl Fn(SequenceRange) -> P,
+    ) -> BTreeSet<u64> {
+        let (mut due, mut later) = (BTreeSet::new(), BTreeSet::new());
+        while let Some(range) = self.pop(now) {
+            for (seq, deadline) in pending(range) {
+                if deadline <= now {
+                    due.insert(seq);
+                } else {
+                    later.insert((deadline, seq));
+                }
+            }
+        }
+        for (deadline, seq) in later {
+            self.insert(deadline, seq);
+        }
+        due
     }
 
     /// Takes out a range whose deadline has passed.
@@ -147,6 +179,8 @@ impl Deadlines {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use proptest::prelude::*;
 
     use super::*;
@@ -162,25 +196,73 @@ mod tests {
         assert_eq!(deadlines.next(), Some(Timestamp(1)));
     }
 
+    #[test]
+    fn who_is_looked_at_with_others_is_not_entered_again() {
+        let mut deadlines = Deadlines::default();
+        (1..=256).for_each(|seq| deadlines.insert(Timestamp(9), seq));
+        deadlines.insert(Timestamp(5), 1);
+        deadlines.insert(Timestamp(5), 17);
+        let pending = |range: SequenceRange| {
+            (range.first..=range.last).map(|seq| (seq, Timestamp(if seq == 1 { 5 } else { 9 })))
+        };
+        assert_eq!(deadlines.expire(Timestamp(5), pending), BTreeSet::from([1]));
+        assert_eq!((deadlines.ranges.len(), deadlines.last), (1, None));
+    }
+
+    #[derive(Clone, Debug)]
+    enum Step {
+        /// Some neighbours get a deadline, so long from now.
+        Set(u64, u64, i64),
+        Settle(u64),
+        Pass(i64),
+    }
+
+    fn step() -> impl Strategy<Value = Step> {
+        prop_oneof![
+            4 => (1..60_u64, 1..30_u64, 1..6_i64).prop_map(|(f, n, at)| Step::Set(f, n, at)),
+            2 => (1..90_u64).prop_map(Step::Settle),
+            2 => (0..4_i64).prop_map(Step::Pass),
+        ]
+    }
+
     proptest! {
+        /// As with a set of deadlines and messages, which knows of each by itself.
         #[test]
-        fn what_is_due_is_looked_at_and_no_far_neighbour(
-            inserted in proptest::collection::vec((0..5_i64, 0..400_u64), 0..200),
-            now in 0..5_i64,
-        ) {
-            let mut deadlines = Deadlines::default();
-            inserted.iter().for_each(|(at, seq)| deadlines.insert(Timestamp(*at), *seq));
-            let earliest = inserted.iter().map(|(at, _)| Timestamp(*at)).min();
-            prop_assert_eq!(deadlines.next(), earliest);
-            let ranges: Vec<_> = std::iter::from_fn(|| deadlines.pop(Timestamp(now))).collect();
-            let due = inserted.iter().filter(|(at, _)| *at <= now).map(|(_, seq)| *seq);
-            let due: BTreeSet<u64> = due.collect();
-            prop_assert!(due.iter().all(|seq| ranges.iter().any(|range| range.contains(*seq))));
-            for range in ranges {
-                let within = due.range(range.first..=range.last).count() as u64;
-                prop_assert!(range.count() <= within * NEAR);
+        fn they_are_due_at_their_time(steps in proptest::collection::vec(step(), 0..60)) {
+            let (mut deadlines, mut model) = (Deadlines::default(), BTreeSet::new());
+            let (mut pending, mut now) = (BTreeMap::new(), 0);
+            for step in steps {
+                match step {
+                    Step::Set(first, count, wait) => {
+                        for seq in first..first + count {
+                            pending.insert(seq, Timestamp(now + wait));
+                            deadlines.insert(Timestamp(now + wait), seq);
+                            model.insert((Timestamp(now + wait), seq));
+                        }
+                    }
+                    Step::Settle(settled) => pending.retain(|seq, _| *seq != settled),
+                    Step::Pass(time) => now += time,
+                }
+                let within = |range: SequenceRange| {
+                    pending.range(range.first..=range.last).map(|(seq, at)| (*seq, *at))
+                };
+                let due = deadlines.expire(Timestamp(now), within);
+                let (passed, later): (BTreeSet<_>, _) =
+                    model.into_iter().partition(|(at, _)| *at <= Timestamp(now));
+                model = later;
+                let mut expected = BTreeSet::new();
+                for (_, seq) in passed {
+                    let at = pending.get(&seq).copied();
+                    expected.extend(at.filter(|at| *at <= Timestamp(now)).map(|_| seq));
+                    model.extend(at.filter(|at| *at > Timestamp(now)).map(|at| (at, seq)));
+                }
+                prop_assert_eq!(&due, &expected);
+                pending.retain(|seq, _| !due.contains(seq));
+                model.retain(|(_, seq)| !due.contains(seq));
+                let waits = pending.values().min().copied();
+                prop_assert!(deadlines.next() <= waits || waits.is_none());
+                prop_assert!(deadlines.ranges.len() <= 2 * model.len() + 60);
             }
-            prop_assert!(deadlines.next().is_none_or(|at| at > Timestamp(now)));
         }
     }
 }

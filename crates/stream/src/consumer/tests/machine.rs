@@ -60,8 +60,15 @@ fn a_base_that_contradicts_itself_is_refused() {
         redeliver_at: None,
     };
     state.pending.push(5, pending);
-    let error = Consumer::restore(&state.base()).unwrap_err();
-    assert!(matches!(error, DamagedCommand::Contradiction(_)), "{error}");
+    let refused = |state: &Consumer| {
+        let error = Consumer::restore(&state.base()).unwrap_err();
+        assert!(matches!(error, DamagedCommand::Contradiction(_)), "{error}");
+    };
+    refused(&state);
+    (state.cursor, state.consumer_seq) = (6, 1);
+    refused(&state);
+    state.started = true;
+    Consumer::restore(&state.base()).unwrap();
 }
 
 proptest! {
