@@ -158,6 +158,14 @@ impl Source {
         if jetstream.leaders().of(GroupId::META).is_none() {
             return vec![fault("JetStream has not established contact with a meta leader")];
         }
+        // Before, others can name this server by its store only: who founds a cluster knows no more of the others.
+        let is_named = jetstream.directory().with(|meta| {
+            let server = meta.server(jetstream.info().store);
+            server.is_some_and(|server| server.name == jetstream.info().name)
+        });
+        if is_named != Some(true) {
+            return vec![fault("JetStream has not registered with the meta group yet")];
+        }
         if check.js_meta_only {
             return Vec::new();
         }
