@@ -242,6 +242,7 @@ fn run(command: &mut Command) -> Result<()> {
 mod tests {
     use std::io::Write;
     use std::sync::mpsc;
+    use std::time::Instant;
 
     use super::*;
 
@@ -278,10 +279,12 @@ mod tests {
         let stat = Path::new("/proc").join(told.recv()??).join("stat");
         // `D`, behind its name: it waits in the kernel, and nothing interrupts it.
         let waits = || fs::read_to_string(&stat).is_ok_and(|stat| stat.contains(") D "));
-        while !waits() && !writer.is_finished() {
+        let deadline = Instant::now() + Duration::from_secs(10);
+        let mut waited = false;
+        while !waited && !writer.is_finished() && Instant::now() < deadline {
+            waited = waits();
             thread::yield_now();
         }
-        let waited = !writer.is_finished();
         power.thaw(0)?;
         writer.join().expect("the writer ends")?;
         assert!(waited, "nobody waited");
